@@ -1,0 +1,1 @@
+"""The command line: every flag, the destination, and exit codes."""

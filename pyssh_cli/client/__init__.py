@@ -1,0 +1,1 @@
+"""One connection's life: connect, trust, authenticate, then the session."""

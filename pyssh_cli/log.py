@@ -1,0 +1,111 @@
+"""What pyssh says about itself on stderr (or in the file of -E), in ssh's style, and how text is made safe to say.
+
+Not for what the remote side prints: that goes to stdout and stderr untouched, by `client/`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TextIO
+
+QUIET, FATAL, ERROR, INFO, VERBOSE, DEBUG1, DEBUG2, DEBUG3 = range(-1, 7)
+
+LOG_LEVELS = {
+    "QUIET": QUIET,
+    "FATAL": FATAL,
+    "ERROR": ERROR,
+    "INFO": INFO,
+    "VERBOSE": VERBOSE,
+    "DEBUG": DEBUG1,
+    "DEBUG1": DEBUG1,
+    "DEBUG2": DEBUG2,
+    "DEBUG3": DEBUG3,
+}
+"""LogLevel's names (ssh_config(5)) and their rank; a message shows when its rank is not above the level."""
+
+_PREFIX = {DEBUG1: "debug1: ", DEBUG2: "debug2: ", DEBUG3: "debug3: "}
+
+
+def printable(value: str | bytes, *, newlines: bool = False) -> str:
+    """`value` with everything that could drive a terminal shown as a backslash escape.
+
+    Control characters (C0, DEL, C1), bytes that are not UTF-8, and the Unicode characters that reorder or
+    hide text become escapes; newline and tab pass when `newlines` is set (banners, instructions). Text that a
+    server or a file holds goes through here before it reaches a terminal or a log.
+    """
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "surrogateescape")
+    if value.isascii() and value.isprintable():
+        return value
+    return "".join(_escape(c, newlines) for c in value)
+
+
+def _escape(char: str, newlines: bool) -> str:
+    if char.isprintable() or (newlines and char in "\n\t"):
+        return char
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that was not UTF-8
+        return f"\\{code - 0xDC00:03o}"
+    if code < 0x100:
+        return f"\\{code:03o}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+class Log:
+    """One place to say things, with ssh's levels. `level` is a rank of `LOG_LEVELS`.
+
+    Lines end in CR LF while the terminal is raw (`raw` is set by `terminal/`), because a bare LF would only
+    step down there.
+    """
+
+    def __init__(self, level: int = INFO) -> None:
+        self.level = level
+        self.raw = False
+        self._file: TextIO | None = None
+
+    def open_file(self, path: str) -> None:
+        """Append to `path` instead of stderr (-E). Raises OSError."""
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = open(fd, "w", encoding="utf-8", errors="backslashreplace", buffering=1)  # noqa: SIM115
+
+    def enabled(self, rank: int) -> bool:
+        """Whether a message of this rank would be shown: ask before making a costly one."""
+        return rank <= self.level
+
+    def say(self, rank: int, message: str) -> None:
+        """Say `message` (cleaned; its own newlines stay) if the level lets it through."""
+        if rank > self.level:
+            return
+        end = "\r\n" if self.raw and self._file is None else "\n"
+        body = printable(message, newlines=True).replace("\n", end)
+        try:
+            stream = self._file or sys.stderr
+            stream.write(_PREFIX.get(rank, "") + body + end)
+            stream.flush()
+        except (OSError, ValueError):  # a closed stderr must not end the session
+            pass
+
+    def error(self, message: str) -> None:
+        """Something went wrong."""
+        self.say(ERROR, message)
+
+    def info(self, message: str) -> None:
+        """Something the person should know, shown unless -q."""
+        self.say(INFO, message)
+
+    def verbose(self, message: str) -> None:
+        """Shown with -v and LogLevel VERBOSE."""
+        self.say(VERBOSE, message)
+
+    def debug1(self, message: str) -> None:
+        """Shown with -v."""
+        self.say(DEBUG1, message)
+
+    def debug2(self, message: str) -> None:
+        """Shown with -vv."""
+        self.say(DEBUG2, message)
+
+    def debug3(self, message: str) -> None:
+        """Shown with -vvv."""
+        self.say(DEBUG3, message)

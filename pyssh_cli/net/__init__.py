@@ -1,0 +1,1 @@
+"""The event loop and all sockets. Nobody else opens one."""

@@ -1,0 +1,1 @@
+"""The person's terminal: raw mode, window size, escape keys, and questions."""
