@@ -1,1 +1,131 @@
-"""The command line: every flag, the destination, and exit codes."""
+"""The command line: from arguments to an exit code. What is typed is read here and acted on in `client/`.
+
+Errors become one line on stderr and an exit code here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pyssh_cli.errors import PysshError
+from pyssh_cli.log import Log
+
+if TYPE_CHECKING:
+    from pyssh_cli.cli.flags import Invocation
+
+FAILED = 255
+"""The exit code of our own failures; all others are the remote command's."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line, `argv` (without the program's name) or the process's own; the exit code.
+
+    Never raises: whatever goes wrong becomes a line on stderr. An interrupt from the keyboard ends the process
+    by SIGINT once everything is cleaned up, so that a calling shell knows.
+    """
+    log = Log()
+    try:
+        return _run(sys.argv[1:] if argv is None else argv, log)
+    except PysshError as error:
+        log.error(str(error))
+        return error.exit_status
+    except KeyboardInterrupt:
+        return _die_interrupted()
+    except BrokenPipeError:
+        _drop_stdout()
+        return FAILED
+    except OSError as error:
+        log.error(f"pyssh: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        return FAILED
+    except Exception as error:
+        log.error(f"pyssh: internal error: {type(error).__name__}: {error}")
+        if log.level > 3:
+            import traceback
+
+            log.debug1(traceback.format_exc())
+        return FAILED
+
+
+def _run(arguments: Sequence[str], log: Log) -> int:
+    from pyssh_cli.cli.flags import Answered, version_line
+    from pyssh_cli.cli.invocation import LongFlag, UsageError, parse
+
+    try:
+        invocation = parse(arguments, log)
+    except Answered as answered:
+        _print(answered.text, to_stderr=answered.to_stderr)
+        return 0
+    except LongFlag as flag:
+        if flag.name == "version":
+            _print(version_line())
+        else:
+            from pyssh_cli.cli.command import help_text
+
+            _print(help_text())
+        return 0
+    except UsageError as error:
+        _print(str(error), to_stderr=True)
+        return FAILED
+    return perform(invocation)
+
+
+def perform(invocation: Invocation) -> int:
+    """Do what a command line says: settle the options, then print them (-G) or connect. Raises PysshError."""
+    from pyssh_cli.cli.flags import version_line
+    from pyssh_cli.config.resolve import refuse_unsupported, resolve
+    from pyssh_cli.log import INFO
+
+    log, settings = invocation.log, invocation.settings
+    level = settings.get("loglevel")
+    log.level = INFO if level is None else level
+    if invocation.log_file is not None:
+        try:
+            log.open_file(invocation.log_file)
+        except OSError as error:
+            _print(f"Couldn't open logfile {invocation.log_file}: {error.strerror}", to_stderr=True)
+            return 1  # as ssh does
+    if invocation.debugging:
+        log.info(version_line())
+    resolved = resolve(
+        settings, invocation.host, log, config_file=invocation.config_file, command=invocation.command
+    )
+    log.level = resolved.options.log_level
+    if invocation.dump:
+        from pyssh_cli.config.dump import lines
+
+        _print("\n".join(lines(resolved)))
+        return 0
+    refuse_unsupported(settings, log)
+    from pyssh_cli.client.run import run
+
+    return run(resolved.options, log)
+
+
+def _print(text: str, *, to_stderr: bool = False) -> None:
+    """Print lines of our own. A reader of stdout that is gone raises BrokenPipeError."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    data = (text + "\n").encode("utf-8", "surrogateescape")
+    buffer = getattr(stream, "buffer", None)
+    if buffer is None:
+        stream.write(text + "\n")
+    else:
+        buffer.write(data)
+    stream.flush()
+
+
+def _drop_stdout() -> None:
+    """Let the interpreter's own flush at exit go nowhere, for it would complain."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def _die_interrupted() -> int:
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
+    return 130  # not reached unless SIGINT is blocked

@@ -1,0 +1,113 @@
+"""Our stdout and stderr: what the remote side printed, written as it came, without ever holding up the rest."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections import deque
+from collections.abc import Callable
+
+from pyssh_cli.errors import OutputError
+from pyssh_cli.net.loop import Loop
+
+TTY_PIECE = 8 * 1024
+"""Bytes a terminal is given at once: a write to one may wait, and a key typed meanwhile should not wait long."""
+
+MAX_PIECES = 512
+"""Buffers given to one writev; below the limit of every system."""
+
+_HINTS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EPIPE: "whoever read it has gone",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file may not grow further",
+}
+
+
+class Output:
+    """One output descriptor. Not written to while it is not ready: what waits is kept, and `drained` is called
+    with the number of bytes when some of it went."""
+
+    def __init__(self, fd: int, name: str, loop: Loop, drained: Callable[[int], None]) -> None:
+        self._fd = fd
+        self._name = name
+        self._loop = loop
+        self._drained = drained
+        self._waiting: deque[memoryview] = deque()
+        self._tty = os.isatty(fd)
+        self._blocking = True
+        # A pipe or socket could block in the middle of a write; a file never does for long.
+        if not self._tty and not stat.S_ISREG(os.fstat(fd).st_mode) and os.get_blocking(fd):
+            os.set_blocking(fd, False)
+            self._blocking = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is not written yet."""
+        return bool(self._waiting)
+
+    def write(self, pieces: list[memoryview]) -> int:
+        """Write what can be written now; returns how many bytes went. What did not is copied and kept.
+
+        Raises OutputError when the descriptor takes no more for good.
+        """
+        if self._waiting:
+            self._waiting.extend(memoryview(bytes(piece)) for piece in pieces)
+            return 0
+        total = sum(map(len, pieces))
+        written = 0
+        while written < total:
+            count = self._write_some(pieces)
+            written += count
+            if written == total:
+                break
+            pieces = _after(pieces, count)
+            if not count or self._tty:
+                self._waiting.extend(memoryview(bytes(piece)) for piece in pieces)
+                self._loop.watch(self._fd, None, self._on_writable)
+                break
+        return written
+
+    def _write_some(self, pieces: list[memoryview]) -> int:
+        try:
+            if self._tty:
+                return os.write(self._fd, pieces[0][:TTY_PIECE])
+            return os.writev(self._fd, pieces[:MAX_PIECES])
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            number = error.errno or 0
+            hint = f" ({_HINTS[number]})" if number in _HINTS else ""
+            raise OutputError(f"pyssh: write to {self._name} failed: {os.strerror(number)}{hint}") from None
+
+    def _on_writable(self) -> None:
+        count = self._write_some(list(self._waiting))
+        left = count
+        while left:
+            piece = self._waiting.popleft()
+            if len(piece) > left:
+                self._waiting.appendleft(piece[left:])
+                break
+            left -= len(piece)
+        if not self._waiting:
+            self._loop.watch(self._fd)
+        self._drained(count)
+
+    def close(self) -> None:
+        """Leave the descriptor as it was found."""
+        self._loop.watch(self._fd)
+        if not self._blocking:
+            try:
+                os.set_blocking(self._fd, True)
+            except OSError:
+                pass
+
+
+def _after(pieces: list[memoryview], count: int) -> list[memoryview]:
+    """`pieces` without their first `count` bytes."""
+    for index, piece in enumerate(pieces):
+        if count < len(piece):
+            return [piece[count:], *pieces[index + 1 :]]
+        count -= len(piece)
+    return []

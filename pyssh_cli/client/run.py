@@ -1,0 +1,100 @@
+"""From resolved options to an exit status: one connection with one session on it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from importlib import import_module
+from time import monotonic
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from pyssh_cli.config.options import Options
+from pyssh_cli.log import Log
+
+if TYPE_CHECKING:
+    from pyssh_cli.client.session import Session
+    from pyssh_cli.net.loop import Loop
+
+
+class Killed(BaseException):
+    """A signal that ends the session arrived; raised wherever the program was, so that all is put in order."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+_NEEDED_LATER = (
+    "pyssh_cli.client.session",
+    "cryptography.hazmat.primitives.ciphers.aead",
+    "cryptography.hazmat.primitives.asymmetric.x25519",
+    "cryptography.hazmat.primitives.asymmetric.ed25519",
+    "hmac",
+)
+"""What most handshakes import in the end, and loads in time that would be waited for otherwise."""
+
+
+def _meanwhile() -> None:
+    """Load what the handshake needs while the server is being waited for."""
+    for name in _NEEDED_LATER:
+        import_module(name)
+
+
+def _sanitize_descriptors() -> None:
+    """Open /dev/null where stdin, stdout or stderr is closed: no socket or file may take their place."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+
+
+def run(options: Options, log: Log) -> int:
+    """Connect, prove who is who, run the session; return what pyssh should exit with. Raises PysshError."""
+    _sanitize_descriptors()
+    from pyssh_cli.net.loop import Loop
+    from pyssh_cli.net.tcp import connect
+
+    timeout = options.connect_timeout
+    deadline = monotonic() + timeout if timeout else None
+    sock, _ = connect(options, log, deadline, _meanwhile)
+    log.debug1("Connection established.")
+    from pyssh_cli.client.connection import Connection
+    from pyssh_cli.client.session import Session
+    from pyssh_cli.terminal.questions import Questions
+
+    loop = Loop()
+    address = str(sock.getpeername()[0])
+    questions = Questions(log, options.batch_mode)
+    connection = Connection(options, log, loop, sock, address, questions)
+    session: Session | None = None
+    try:
+        connection.start()
+        _meanwhile()
+        log.debug1(f"Authenticating to {options.hostname}:{options.port} as '{options.user}'")
+        session = Session(options, log, loop, connection)
+        connection.owner = session
+        connection.run_until(connection.keys_judged, deadline, connection.timeout_message)
+        _handle_signals(loop, session)
+        connection.run_until(session.finished, None, str)
+        return session.exit_status()
+    except Killed as killed:
+        if session:
+            session.close()
+        log.verbose(f"Killed by signal {killed.number}.")
+        return 255
+    finally:
+        if session:
+            session.close()
+        connection.close()
+        loop.close()
+
+
+def _handle_signals(loop: Loop, session: Session) -> None:
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise Killed(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, end)
+    signal.signal(signal.SIGWINCH, lambda _number, _frame: loop.call_soon(session.window_changed))
+    loop.wake_on_signals()

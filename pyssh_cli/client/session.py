@@ -1,0 +1,413 @@
+"""A session channel: a command, a subsystem or a shell, joined to our standard streams (RFC 4254 section 6)."""
+
+from __future__ import annotations
+
+import os
+import stat
+import termios
+from fnmatch import fnmatchcase
+from time import monotonic
+
+from pyssh_cli.client.connection import Connection
+from pyssh_cli.client.output import Output
+from pyssh_cli.config.options import Options
+from pyssh_cli.errors import NetworkError, PysshError
+from pyssh_cli.log import INFO, LOG_LEVELS, Log
+from pyssh_cli.net.loop import Loop
+from pyssh_cli.protocol import channels as ch
+from pyssh_cli.protocol.messages import EXTENDED_DATA_STDERR
+from pyssh_cli.terminal.escapes import Action, EscapeFilter, help_text
+from pyssh_cli.terminal.modes import NO_MODES, encode_modes
+from pyssh_cli.terminal.raw import RawMode, window_size
+from pyssh_cli.wire import Reader, string, text, uint32
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+
+TYPED_SIZE = 16 * 1024
+"""Bytes read from a terminal at once."""
+
+MAX_PACKETS_A_READ = 16
+"""Packets that one read of stdin may fill."""
+
+FAILURE = 255
+"""ssh's exit status when something of its own went wrong, or the command was ended by a signal."""
+
+
+class Session:
+    """One session on `connection`. `finished` once its channel is closed and all output is written."""
+
+    def __init__(self, options: Options, log: Log, loop: Loop, connection: Connection) -> None:
+        self._options = options
+        self._log = log
+        self._loop = loop
+        self._connection = connection
+        self._channels = connection.channels
+        self._channel: ch.Channel | None = None
+        self._opened_early = False
+        self.tty = self._wants_tty()
+        self._raw = RawMode(STDIN, log)
+        self._escapes = EscapeFilter(options.escape_char if self.tty else None)
+        self._outputs: dict[int, Output] = {}
+        self._pieces: dict[int, list[memoryview]] = {}
+        self._exit_status: int | None = None
+        self._closed = False
+        self._started = False
+        self._stdin_watched = False
+        self._stdin_ended = False
+        self._stdin_blocking = True
+        self._typed = b""
+        self._packets_a_read = 1
+        self._asked_at = 0.0
+        self.ended_by_user = False
+
+    def _wants_tty(self) -> bool:
+        """Whether to ask for a pty (RequestTTY, -t, -T)."""
+        o = self._options
+        if o.request_tty == "force":
+            return True
+        wants = o.request_tty == "yes" or (
+            o.request_tty == "auto" and o.command is None and o.session_type == "default"
+        )
+        if wants and (o.stdin_null or not os.isatty(STDIN)):
+            self._log.info("Pseudo-terminal will not be allocated because stdin is not a terminal.")
+            return False
+        return wants
+
+    # What the connection tells us -------------------------------------------------------------------------------
+
+    def open_early(self) -> None:
+        if self._options.session_type != "none":
+            self._open()
+            self._opened_early = True
+
+    def authenticated(self) -> None:
+        if self._options.session_type != "none" and not self._opened_early:
+            self._open()
+
+    def early_open_refused(self) -> None:
+        self._opened_early = False
+
+    def _open(self) -> None:
+        if self._channel is None:
+            self._log.debug1("channel 0: new session [client-session]")
+            self._channel = self._channels.open("session")
+        else:
+            self._channels.open_again(self._channel)
+
+    def on_channel_event(self, event: ch.Event) -> None:
+        if isinstance(event, ch.Data):
+            self._pieces.setdefault(event.stream, []).append(event.data)
+        elif isinstance(event, ch.WindowOpened):
+            self.may_send()
+        elif isinstance(event, ch.Opened):
+            self._begin()
+        elif isinstance(event, ch.RequestAnswered):
+            self._on_answer(event)
+        elif isinstance(event, ch.ChannelRequest):
+            self._on_request(event)
+        elif isinstance(event, ch.OpenRefused):
+            raise NetworkError(
+                f"channel 0: open failed: {_OPEN_FAILURES.get(event.reason, 'unknown reason')}: {event.message}"
+            )
+        elif isinstance(event, ch.Eof):
+            self._log.debug2("channel 0: rcvd eof")
+        elif isinstance(event, ch.Closed):
+            self._log.debug2("channel 0: rcvd close")
+            self._closed = True
+            self._watch_stdin(False)
+
+    def batch_done(self) -> None:
+        if not self._pieces:
+            return
+        channel = self._channel
+        assert channel is not None
+        pieces, self._pieces = self._pieces, {}
+        for stream, views in pieces.items():
+            output = self._output(stream)
+            written = output.write(views) if output else sum(map(len, views))
+            self._channels.consumed(channel, written, monotonic())
+
+    def may_send(self) -> None:
+        if self._typed:
+            self._send_typed(b"")
+        self._watch_stdin(True)
+
+    # Starting what is to run ------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """The channel is open: ask for everything at once; the replies come in order."""
+        o, channel = self._options, self._channel
+        assert channel is not None
+        self._asked_at = monotonic()
+        if self._connection.transport.server_version.startswith(b"SSH-2.0-OpenSSH_"):
+            self._log.debug1("Requesting no-more-sessions@openssh.com")
+            self._channels.global_request("no-more-sessions@openssh.com", want_reply=True)
+        if self.tty:
+            self._request_pty(channel)
+        for name, value in self._environment():
+            self._log.debug1(f'channel 0: setting env {name} = "{value}"')
+            self._channels.request(channel, "env", text(name) + text(value))
+        if o.command is None:
+            self._log.debug1("Requesting a shell")
+            self._channels.request(channel, "shell", want_reply=True)
+        elif o.session_type == "subsystem":
+            self._log.debug1(f"Sending subsystem: {o.command}")
+            self._channels.request(channel, "subsystem", text(o.command), want_reply=True)
+        else:
+            self._log.debug1(f"Sending command: {o.command}")
+            self._channels.request(channel, "exec", text(o.command), want_reply=True)
+
+    def _request_pty(self, channel: ch.Channel) -> None:
+        """RFC 4254 section 6.2; without a terminal of ours the modes are the server's own."""
+        try:
+            modes = encode_modes(termios.tcgetattr(STDIN))
+        except termios.error:
+            modes = NO_MODES
+        size = b"".join(map(uint32, window_size(STDIN)))
+        self._channels.request(
+            channel, "pty-req", text(os.environ.get("TERM", "")) + size + string(modes), want_reply=True
+        )
+
+    def _environment(self) -> list[tuple[str, str]]:
+        """What SetEnv says and SendEnv lets through."""
+        sent = dict(self._options.set_env)
+        for name, value in os.environ.items():
+            if name not in sent and any(fnmatchcase(name, pattern) for pattern in self._options.send_env):
+                sent[name] = value
+        return list(sent.items())
+
+    def _on_answer(self, answer: ch.RequestAnswered) -> None:
+        if answer.channel is None or answer.success:
+            self._note_round_trip()
+        if answer.channel is None:
+            return
+        self._log.debug2(f"{answer.name} request {'accepted' if answer.success else 'failed'} on channel 0")
+        if answer.name == "pty-req":
+            if not answer.success:
+                self.tty = False
+                self._escapes = EscapeFilter(None)
+                self._log.info("PTY allocation request failed on channel 0")
+            return
+        if not answer.success:
+            raise PysshError(f"{answer.name} request failed on channel 0")
+        self._started = True
+        self._start_input()
+
+    def _note_round_trip(self) -> None:
+        took = monotonic() - self._asked_at
+        if not self._channels.round_trip or took < self._channels.round_trip:
+            self._channels.round_trip = took
+
+    # Input ------------------------------------------------------------------------------------------------------
+
+    def _start_input(self) -> None:
+        if self.tty and os.isatty(STDIN) and not self._options.stdin_null:
+            self._raw.enter()
+        if self._options.stdin_null:
+            self._end_input()
+            return
+        mode = os.fstat(STDIN).st_mode
+        if not os.isatty(STDIN) and not stat.S_ISREG(mode) and os.get_blocking(STDIN):
+            os.set_blocking(STDIN, False)
+            self._stdin_blocking = False
+        self._watch_stdin(True)
+
+    def _watch_stdin(self, wanted: bool) -> None:
+        """Watch stdin exactly while there is a use for what it says."""
+        channel = self._channel
+        wanted = (
+            wanted
+            and self._started
+            and not self._stdin_ended
+            and not self._closed
+            and not self._typed
+            and channel is not None
+            and channel.sendable > 0
+            and self._connection.takes_data
+        )
+        if wanted != self._stdin_watched:
+            self._stdin_watched = wanted
+            self._loop.watch(STDIN, (self._on_typed if self.tty else self._on_stdin) if wanted else None)
+
+    def _on_stdin(self) -> None:
+        """Bulk: what stdin says is read into the packets that it leaves in."""
+        channel = self._channel
+        assert channel is not None
+        size = min(channel.remote_max_packet, ch.MAX_PACKET)
+        count = self._packets_a_read
+        if channel.sendable < size * count:
+            size = min(size, channel.sendable)
+            count = max(1, channel.sendable // size)
+        try:
+            done = self._connection.transport.send_read(
+                self._channels.data_prefix(channel), size, count, _read_stdin
+            )
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._log.debug1(f"read from stdin failed: {error.strerror}")
+            done = 0
+        if not done:
+            self._end_input()
+            return
+        self._packets_a_read = min(MAX_PACKETS_A_READ, 2 * count) if done == size * count else max(1, count // 2)
+        self._channels.sent(channel, done)
+        self._connection.flush()
+        self._watch_stdin(True)
+
+    def _on_typed(self) -> None:
+        """Keys: escapes are picked out, the rest is sent at once."""
+        try:
+            typed = os.read(STDIN, TYPED_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._log.debug1(f"read from the terminal failed: {error.strerror}")
+            typed = b""
+        if not typed:
+            self._end_input()
+            return
+        data, escapes = self._escapes.feed(typed)
+        for escape in escapes:
+            self._act(escape.action)
+        self._send_typed(data)
+
+    def _send_typed(self, data: bytes) -> None:
+        """Send what was typed as far as the window goes; the rest waits, and stdin with it."""
+        channel = self._channel
+        assert channel is not None
+        data = self._typed + data
+        while data and channel.sendable and self._connection.takes_data:
+            size = min(len(data), channel.sendable, channel.remote_max_packet)
+            self._connection.transport.send(self._channels.data_prefix(channel), string(data[:size]))
+            self._channels.sent(channel, size)
+            data = data[size:]
+        self._typed = data
+        self._connection.flush()
+        self._watch_stdin(True)
+
+    def _end_input(self) -> None:
+        self._stdin_ended = True
+        self._watch_stdin(False)
+        if self._channel:
+            self._log.debug2("channel 0: send eof")
+            self._channels.eof(self._channel)
+            self._connection.flush()
+
+    def _act(self, action: Action) -> None:
+        """Do what an escape key asks for (ssh(1), ESCAPE CHARACTERS)."""
+        channel = self._channel
+        assert channel is not None
+        escape_char = self._options.escape_char or 0
+        if action is Action.DISCONNECT:
+            self._say(chr(escape_char) + ".\r\n")
+            self.ended_by_user = True
+        elif action is Action.BREAK:
+            self._channels.request(channel, "break", uint32(0))
+        elif action is Action.REKEY:
+            self._connection.transport.rekey()
+        elif action in {Action.LESS_VERBOSE, Action.MORE_VERBOSE}:
+            step = 1 if action is Action.MORE_VERBOSE else -1
+            self._log.level = max(-1, min(max(LOG_LEVELS.values()), self._log.level + step))
+            name = next(name for name, rank in LOG_LEVELS.items() if rank == self._log.level)
+            self._say(f"{chr(escape_char)}{'v' if step > 0 else 'V'} [LogLevel {name}]\r\n")
+        elif action is Action.SUSPEND:
+            self._say(chr(escape_char) + "^Z [suspend pyssh]\r\n")
+            from pyssh_cli.terminal.signals import suspend
+
+            suspend(self._raw)
+            self.window_changed()
+        elif action is Action.LIST_CONNECTIONS:
+            self._say(
+                f"{chr(escape_char)}#\r\nThe following connections are open:\r\n"
+                f"  #{channel.local_id} {channel.kind}: {channel.bytes_sent} bytes sent,"
+                f" {channel.bytes_received} received\r\n"
+            )
+        elif action is Action.HELP:
+            self._say(help_text(escape_char))
+
+    @staticmethod
+    def _say(message: str) -> None:
+        """Show something of ours on the terminal, between what the remote side shows."""
+        os.write(STDERR, message.encode("utf-8", "backslashreplace"))
+
+    def window_changed(self) -> None:
+        """The terminal's window has another size now (RFC 4254 section 6.7)."""
+        if self.tty and self._started and self._channel:
+            size = b"".join(map(uint32, window_size(STDIN)))
+            self._channels.request(self._channel, "window-change", size)
+            self._connection.flush()
+
+    # Output and the end -----------------------------------------------------------------------------------------
+
+    def _output(self, stream: int) -> Output | None:
+        """Where a stream goes; None for streams that nobody has defined."""
+        if stream not in self._outputs and stream in {0, EXTENDED_DATA_STDERR}:
+            fd, name = (STDERR, "stderr") if stream else (STDOUT, "stdout")
+            self._outputs[stream] = Output(fd, name, self._loop, self._on_drained)
+        return self._outputs.get(stream)
+
+    def _on_drained(self, count: int) -> None:
+        assert self._channel is not None
+        self._channels.consumed(self._channel, count, monotonic())
+        self._connection.flush()
+
+    def _on_request(self, request: ch.ChannelRequest) -> None:
+        self._log.debug1(
+            f"client_input_channel_req: channel 0 rtype {request.name} reply {int(request.want_reply)}"
+        )
+        known = True
+        if request.name == "exit-status":
+            self._exit_status = Reader(request.fields).uint32()
+        elif request.name == "exit-signal":
+            reader = Reader(request.fields)
+            signal_name, _, message = reader.text(), reader.boolean(), reader.text()
+            self._log.verbose(f"Remote command ended by signal {signal_name} {message}".rstrip())
+            self._exit_status = FAILURE
+        elif request.name == "eow@openssh.com":
+            self._stdin_ended = True
+            self._watch_stdin(False)
+        else:
+            known = False
+        if request.want_reply:
+            self._channels.reply(request.channel, known)
+
+    def finished(self) -> bool:
+        """Whether the session is over, and all that it printed has been written."""
+        if self.ended_by_user:
+            return True
+        return self._closed and not any(output.waiting for output in self._outputs.values())
+
+    def exit_status(self) -> int:
+        """What pyssh should end with (ssh(1), EXIT STATUS)."""
+        status = FAILURE if self._exit_status is None or self.ended_by_user else self._exit_status & 0xFF
+        self._log.debug1(f"Exit status {status}")
+        return status
+
+    def close(self) -> None:
+        """Leave the terminal and our descriptors as they were found."""
+        self._raw.leave()
+        if self._stdin_watched:
+            self._loop.watch(STDIN)
+        if not self._stdin_blocking:
+            try:
+                os.set_blocking(STDIN, True)
+            except OSError:
+                pass
+        for output in self._outputs.values():
+            output.close()
+        if self.tty and self._started and self._log.level >= INFO:
+            self._log.info(f"Connection to {self._options.hostname} closed.")
+
+
+def _read_stdin(views: list[memoryview]) -> int:
+    return os.readv(STDIN, views)
+
+
+_OPEN_FAILURES = {
+    1: "administratively prohibited",
+    2: "connect failed",
+    3: "unknown channel type",
+    4: "resource shortage",
+}
+"""Reason codes of RFC 4254 section 5.1."""

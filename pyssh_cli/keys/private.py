@@ -1,0 +1,233 @@
+"""Private keys: reading them from files, and signing with them.
+
+Not keys that an agent holds (`agent`), nor asking for a passphrase, which `client/` does. The formats are in
+`openssh_format` and `pem`; this file tells them apart and makes one kind of key of both.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from pyssh_cli.errors import KeyFileError, PassphraseNeeded, ProtocolError
+from pyssh_cli.keys import openssh_format
+from pyssh_cli.keys.algorithms import KEY_ALGORITHMS, KEY_TYPES, algorithms_of
+from pyssh_cli.keys.numbers import EcdsaNumbers, Ed25519Numbers, KeyNumbers, RsaNumbers
+from pyssh_cli.keys.public import PublicKey
+from pyssh_cli.wire import mpint, string
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+MAX_KEY_FILE_SIZE = 1 << 20
+"""OpenSSH's bound on a key file, in bytes."""
+
+_BANNER = "@" * 59
+
+
+class KeyFilePermissions(KeyFileError):
+    """Others than its owner may open the key file, so it is not used. The message is ssh's warning, several lines
+    with newlines between them."""
+
+
+class PrivateKey:
+    """A private key that can sign. `public` is its public half, `comment` what its file calls it (uncleaned).
+
+    The repr shows the public half only.
+    """
+
+    __slots__ = ("_signer", "comment", "public")
+
+    def __init__(self, numbers: KeyNumbers, comment: str = "") -> None:
+        """Raises KeyFileError or ProtocolError for numbers that are out of range or no key together."""
+        self.public = PublicKey.parse(numbers.public_blob())
+        self.comment = comment
+        self._signer = _signer(numbers)
+
+    def __repr__(self) -> str:
+        return f"PrivateKey({self.public.type}, {self.public.fingerprint()})"
+
+    def algorithms(self) -> tuple[str, ...]:
+        """The signature algorithms this key can make, best first."""
+        return algorithms_of(self.public.type)
+
+    def sign(self, algorithm: str, data: bytes) -> bytes:
+        """The whole SSH signature blob of `data`: string of `algorithm`, string of the signature (RFC 4253
+        section 6.6). KeyFileError for an algorithm that is not among `algorithms()`."""
+        row = KEY_ALGORITHMS.get(algorithm)
+        if row is None or row.key_type != self.public.type:
+            raise KeyFileError(f"a key of type {self.public.type} cannot sign with {algorithm}")
+        return string(algorithm.encode("ascii")) + string(self._signer.sign(data, row.hash_name))
+
+
+class _Ed25519Signer:
+    """RFC 8709 section 6."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+
+    def sign(self, data: bytes, _hash_name: str) -> bytes:
+        return self._key.sign(data)
+
+
+class _EcdsaSigner:
+    """RFC 5656 section 3.1.2."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: EllipticCurvePrivateKey) -> None:
+        self._key = key
+
+    def sign(self, data: bytes, hash_name: str) -> bytes:
+        from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+        from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+        from pyssh_cli.keys.primitives import hash_of
+
+        r, s = decode_dss_signature(self._key.sign(data, ECDSA(hash_of(hash_name))))
+        return mpint(r) + mpint(s)
+
+
+class _RsaSigner:
+    """RFC 8332 section 3."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: RSAPrivateKey) -> None:
+        self._key = key
+
+    def sign(self, data: bytes, hash_name: str) -> bytes:
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+
+        from pyssh_cli.keys.primitives import hash_of
+
+        return self._key.sign(data, PKCS1v15(), hash_of(hash_name))
+
+
+def _signer(numbers: KeyNumbers) -> _Ed25519Signer | _EcdsaSigner | _RsaSigner:
+    """The key of the cryptography package for `numbers`. KeyFileError when they do not belong together."""
+    if isinstance(numbers, Ed25519Numbers):
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        ed25519_key = Ed25519PrivateKey.from_private_bytes(numbers.seed)
+        if ed25519_key.public_key().public_bytes_raw() != numbers.point:
+            raise KeyFileError("the public half does not belong to the private half")
+        return _Ed25519Signer(ed25519_key)
+    if isinstance(numbers, EcdsaNumbers):
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        from pyssh_cli.keys.primitives import CURVES
+
+        bits = KEY_TYPES[f"ecdsa-sha2-{numbers.curve}"].bits
+        if not 0 < numbers.scalar < 1 << bits:
+            raise KeyFileError("the private scalar is out of range")
+        try:
+            ec_key = ec.derive_private_key(numbers.scalar, CURVES[numbers.curve]())
+        except ValueError:
+            raise KeyFileError("the private scalar is out of range") from None
+        public = ec_key.public_key().public_numbers()
+        size = (bits + 7) // 8
+        if numbers.point != b"\x04" + public.x.to_bytes(size, "big") + public.y.to_bytes(size, "big"):
+            raise KeyFileError("the public half does not belong to the private half")
+        return _EcdsaSigner(ec_key)
+    return _RsaSigner(_rsa_key(numbers))
+
+
+def _rsa_key(numbers: RsaNumbers) -> RSAPrivateKey:
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    numbers.check()
+    d, p, q = numbers.private_exponent, numbers.p, numbers.q
+    try:
+        return rsa.RSAPrivateNumbers(
+            p=p,
+            q=q,
+            d=d,
+            dmp1=d % (p - 1),
+            dmq1=d % (q - 1),
+            iqmp=numbers.iqmp,
+            public_numbers=rsa.RSAPublicNumbers(numbers.public_exponent, numbers.modulus),
+        ).private_key(unsafe_skip_rsa_key_validation=True)
+    except ValueError:
+        raise KeyFileError("RSA numbers do not belong together") from None
+
+
+def load_private_key(data: bytes, passphrase: str | None, name: str) -> PrivateKey:
+    """The private key in a file's content: OpenSSH's format, PEM (PKCS#1, SEC1) or PKCS#8.
+
+    `passphrase` is not looked at where the key is not encrypted. `name` is the file's, for messages. Raises
+    PassphraseNeeded, WrongPassphrase, or KeyFileError.
+    """
+    try:
+        if openssh_format.BEGIN in data:
+            return PrivateKey(*openssh_format.open_sealed(openssh_format.parse(data), passphrase))
+        if b"-----BEGIN " not in data or b"PRIVATE KEY-----" not in data:
+            raise KeyFileError("it does not hold a private key in a format that is known")
+        encrypted = b"BEGIN ENCRYPTED PRIVATE KEY" in data or b"Proc-Type: 4,ENCRYPTED" in data
+        if encrypted and passphrase is None:
+            raise PassphraseNeeded("the private key is encrypted and there is no passphrase for it")
+        from pyssh_cli.keys import pem
+
+        return PrivateKey(pem.load(data, passphrase, encrypted))
+    except KeyFileError as error:
+        raise type(error)(f'Load key "{name}": {error}') from None
+    except ProtocolError as error:
+        raise KeyFileError(f'Load key "{name}": the key file is damaged: {error}') from None
+
+
+def peek_public(data: bytes) -> PublicKey | None:
+    """The public half of a private key file, which OpenSSH's format leaves readable without the passphrase.
+
+    None for other formats and for files that are damaged; `load_private_key` says what is wrong with them.
+    """
+    if openssh_format.BEGIN not in data:
+        return None
+    try:
+        return openssh_format.parse(data).public
+    except KeyFileError:
+        return None
+
+
+def read_key_file(path: str) -> bytes:
+    """The content of a private key file, which may be a FIFO or a /dev/fd of process substitution.
+
+    Raises KeyFilePermissions when the file is ours and others may open it, as ssh demands (ssh(1), FILES,
+    ~/.ssh/id_*), and KeyFileError when it cannot be read or is larger than `MAX_KEY_FILE_SIZE`.
+    """
+    try:
+        with open(path, "rb", opener=_open_key) as file:
+            status = os.fstat(file.fileno())
+            if status.st_uid == os.getuid() and status.st_mode & 0o077:
+                raise KeyFilePermissions(_permissions_warning(path, stat.S_IMODE(status.st_mode)))
+            data = file.read(MAX_KEY_FILE_SIZE + 1)
+    except OSError as error:
+        raise KeyFileError(f'Load key "{path}": {error.strerror or error}') from None
+    except ValueError:
+        raise KeyFileError(f'Load key "{path}": the path holds a NUL') from None
+    if len(data) > MAX_KEY_FILE_SIZE:
+        raise KeyFileError(f'Load key "{path}": larger than 1 MiB, so not a key file')
+    return data
+
+
+def _open_key(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOCTTY)
+
+
+def _permissions_warning(path: str, mode: int) -> str:
+    """The words ssh has for it; people and programs know them."""
+    return "\n".join(
+        (
+            _BANNER,
+            "@         WARNING: UNPROTECTED PRIVATE KEY FILE!          @",
+            _BANNER,
+            f"Permissions 0{mode & 0o777:03o} for '{path}' are too open.",
+            "It is required that your private key files are NOT accessible by others.",
+            "This private key will be ignored.",
+            f'Load key "{path}": bad permissions',
+        )
+    )

@@ -1,0 +1,117 @@
+"""TCP: name look-up and connecting, address after address, as ssh does it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+from collections.abc import Callable
+from time import monotonic
+
+from pyssh_cli.config.options import Options
+from pyssh_cli.errors import NetworkError
+from pyssh_cli.log import Log
+
+_FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
+
+_HINTS = {
+    errno.ECONNREFUSED: "nothing listens there: check the port, and that the SSH server runs",
+    errno.ETIMEDOUT: "no answer: check the address, and that no firewall drops the packets",
+    errno.EHOSTUNREACH: "check the address and the route to it",
+    errno.ENETUNREACH: "this machine has no route there: check its network, or -4 and -6",
+    errno.EADDRNOTAVAIL: "this machine has no such address: check -b",
+}
+
+
+def look_up(options: Options) -> list[tuple[socket.AddressFamily, str, int]]:
+    """The addresses of the host: family, numeric address (with scope), port. Raises NetworkError."""
+    try:
+        found = socket.getaddrinfo(
+            options.hostname, options.port, _FAMILIES[options.address_family], socket.SOCK_STREAM
+        )
+    except (socket.gaierror, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else "not a valid host name"
+        raise NetworkError(
+            f"ssh: Could not resolve hostname {options.hostname}: {reason}"
+            " (check the spelling, and HostName in the configuration)"
+        ) from None
+    return [(family, str(address[0]), int(address[1])) for family, _, _, _, address in found]
+
+
+def connect(
+    options: Options, log: Log, deadline: float | None, meanwhile: Callable[[], None]
+) -> tuple[socket.socket, float]:
+    """Connect to the host: (the socket, non-blocking; the seconds that connecting took).
+
+    `meanwhile` is called once, as soon as the first connection is under way: time that is waited anyway.
+    Raises NetworkError with ssh's line for the last address tried.
+    """
+    log.debug3(f"resolving {options.hostname} port {options.port}")
+    addresses = look_up(options)
+    failure = ""
+    for attempt in range(max(1, options.connection_attempts)):
+        if attempt:
+            log.debug1("Trying again...")
+            select.select((), (), (), 1)
+        for family, address, port in addresses:
+            log.debug1(f"Connecting to {options.hostname} [{address}] port {port}.")
+            try:
+                return _connect_one(options, family, address, port, deadline, meanwhile)
+            except OSError as error:
+                number = error.errno or errno.ETIMEDOUT
+                log.debug1(f"connect to address {address} port {port}: {os.strerror(number)}")
+                failure = os.strerror(number)
+                hint = _HINTS.get(number)
+                if hint:
+                    failure += f" ({hint})"
+            meanwhile = _nothing
+    raise NetworkError(f"ssh: connect to host {options.hostname} port {options.port}: {failure}")
+
+
+def _nothing() -> None:
+    pass
+
+
+def _connect_one(
+    options: Options,
+    family: socket.AddressFamily,
+    address: str,
+    port: int,
+    deadline: float | None,
+    meanwhile: Callable[[], None],
+) -> tuple[socket.socket, float]:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if options.bind_interface:
+            _bind_interface(sock, options.bind_interface)
+        if options.bind_address:
+            bind_to = socket.getaddrinfo(options.bind_address, 0, family, socket.SOCK_STREAM)[0][4]
+            sock.bind(bind_to)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if options.tcp_keep_alive:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        began = monotonic()
+        error = sock.connect_ex((address, port))
+        poll = select.poll()
+        poll.register(sock, select.POLLOUT)
+        if error in {0, errno.EINPROGRESS} and not poll.poll(0):
+            meanwhile()
+        waited = None if deadline is None else max(0, int((deadline - monotonic()) * 1000))
+        if error == errno.EINPROGRESS:
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if poll.poll(waited) else errno.ETIMEDOUT
+        if error:
+            raise OSError(error, os.strerror(error))
+        return sock, monotonic() - began
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _bind_interface(sock: socket.socket, name: str) -> None:
+    """BindInterface: on Linux by device, which any user may."""
+    option = getattr(socket, "SO_BINDTODEVICE", None)
+    if option is None:
+        raise NetworkError("BindInterface is not supported on this system")
+    sock.setsockopt(socket.SOL_SOCKET, option, name.encode() + b"\0")

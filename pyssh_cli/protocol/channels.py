@@ -1,0 +1,410 @@
+"""The connection protocol (RFC 4254): channels, their windows and requests, and global requests.
+
+Payloads in, events out. A channel's data is handed out as a view, with no copy; its window opens again by what
+the owner says has been dealt with (`consumed`), so that a slow reader slows the sender and nothing else.
+
+A channel's life. It is opened by us (`open`) and confirmed or refused by the server, or the other way round. Each
+side may send EOF, after which it sends no more data, and must send CLOSE, after which it sends nothing; the
+channel is gone when both have. A server's CLOSE is answered at once (RFC 4254 section 5.3).
+
+The window. We grant the server a window, give back what was consumed once that is half of it, and widen it fourfold, up
+to MAX_WINDOW, when the sender turns out to be held back by it: when a whole window arrived in little more than
+the one round trip that it takes to grant it, while the reader keeps up. A window larger than the path needs would
+only cost memory, and time in cold caches.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pyssh_cli.errors import ProtocolError
+from pyssh_cli.protocol import messages as m
+from pyssh_cli.wire import Reader, boolean, string, text, uint32
+
+INITIAL_WINDOW = 2 * 1024 * 1024
+"""Bytes; what OpenSSH grants and never changes."""
+
+MAX_WINDOW = 32 * 1024 * 1024
+"""Bytes: enough to fill 2.5 Gbit/s over 100 ms, and the most that a stalled reader can make us hold."""
+
+MAX_PACKET = 32 * 1024
+"""The maximum packet size we ask for, in bytes of data; OpenSSH never sends more."""
+
+MAX_OUTSTANDING_REPLIES = 64 * 1024
+"""Requests of ours that a server may leave unanswered."""
+
+
+@dataclass(slots=True, eq=False)
+class Channel:
+    """One channel, seen from our side. Windows are bytes."""
+
+    local_id: int
+    kind: str
+    remote_id: int = -1
+    """-1 until the server has confirmed the channel."""
+    local_window: int = INITIAL_WINDOW
+    """What the server may still send."""
+    window_size: int = INITIAL_WINDOW
+    """How far `local_window` is refilled."""
+    unreturned: int = 0
+    """Consumed, and not granted again yet."""
+    held: int = 0
+    """Received, and not consumed yet."""
+    remote_window: int = 0
+    remote_max_packet: int = 0
+    eof_sent: bool = False
+    eof_received: bool = False
+    close_sent: bool = False
+    close_received: bool = False
+    replies: deque[str] = field(default_factory=deque)
+    """Our requests that want a reply, oldest first."""
+    until_marker: int = -1
+    """Bytes still to come until the last one of the window as it was when `marked_at` was noted."""
+    marked_at: float = 0.0
+    bytes_received: int = 0
+    bytes_sent: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether the server has confirmed it and it is not closed."""
+        return self.remote_id >= 0 and not self.close_sent
+
+    @property
+    def sendable(self) -> int:
+        """How many bytes of data the server would take now."""
+        return self.remote_window if self.open and not self.eof_sent else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The server confirmed the channel."""
+
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRefused:
+    """The server refused the channel, for the reason code of RFC 4254 section 5.1; `message` is not cleaned."""
+
+    channel: Channel
+    reason: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Bytes for one stream of the channel: 0, or a data_type_code such as 1 for stderr.
+
+    `data` is a view that holds until the transport is given room to receive more.
+    """
+
+    channel: Channel
+    stream: int
+    data: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOpened:
+    """The server takes more data."""
+
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Eof:
+    """The server sends no more data on the channel."""
+
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The server closed the channel; ours is closed too now."""
+
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRequest:
+    """A request of the server's, such as exit-status; `fields` holds what is specific to it."""
+
+    channel: Channel
+    name: str
+    want_reply: bool
+    fields: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswered:
+    """The reply to a request of ours, in order; `channel` is None for a global request."""
+
+    channel: Channel | None
+    name: str
+    success: bool
+    fields: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalRequest:
+    """A global request of the server's; one that wants a reply gets one by `reply_global`."""
+
+    name: str
+    want_reply: bool
+    fields: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequested:
+    """The server wants to open a channel; the owner accepts or refuses it."""
+
+    kind: str
+    remote_id: int
+    window: int
+    max_packet: int
+    fields: bytes
+
+
+Event = (
+    Opened
+    | OpenRefused
+    | Data
+    | WindowOpened
+    | Eof
+    | Closed
+    | ChannelRequest
+    | RequestAnswered
+    | GlobalRequest
+    | OpenRequested
+)
+
+
+class Channels:
+    """All channels of one connection. `send` sends a payload given in parts."""
+
+    def __init__(self, send: Callable[..., None]) -> None:
+        self._send = send
+        self._channels: dict[int, Channel] = {}
+        self._next_id = 0
+        self._global_replies: deque[str] = deque()
+        self.round_trip = 0.0
+        """Seconds that a round trip takes at least, as far as known; 0 for unknown. Set by the owner."""
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+    # Ours to do -------------------------------------------------------------------------------------------------
+
+    def open(self, kind: str, fields: bytes = b"") -> Channel:
+        """Ask for a channel (RFC 4254 section 5.1); `fields` is what its kind adds."""
+        channel = Channel(self._next_id, kind)
+        self._next_id += 1
+        self._channels[channel.local_id] = channel
+        self._send_open(channel, fields)
+        return channel
+
+    def _send_open(self, channel: Channel, fields: bytes) -> None:
+        sizes = uint32(channel.local_id) + uint32(channel.local_window) + uint32(MAX_PACKET)
+        self._send(bytes((m.CHANNEL_OPEN,)), string(channel.kind.encode("ascii")), sizes, fields)
+
+    def open_again(self, channel: Channel, fields: bytes = b"") -> None:
+        """Ask once more for a channel whose request the server passed over, as it may before it knows the user."""
+        self._send_open(channel, fields)
+
+    def request(self, channel: Channel, name: str, fields: bytes = b"", *, want_reply: bool = False) -> None:
+        """Send a channel request (RFC 4254 section 5.4)."""
+        if not channel.open:
+            return
+        if want_reply:
+            channel.replies.append(name)
+        head = bytes((m.CHANNEL_REQUEST,)) + uint32(channel.remote_id) + string(name.encode("ascii"))
+        self._send(head, boolean(want_reply), fields)
+
+    def global_request(self, name: str, fields: bytes = b"", *, want_reply: bool = False) -> None:
+        """Send a global request (RFC 4254 section 4)."""
+        if want_reply:
+            self._global_replies.append(name)
+        self._send(bytes((m.GLOBAL_REQUEST,)), string(name.encode("ascii")), boolean(want_reply), fields)
+
+    def reply(self, channel: Channel, success: bool) -> None:
+        """Answer a `ChannelRequest` that wants a reply."""
+        if channel.open:
+            number = m.CHANNEL_SUCCESS if success else m.CHANNEL_FAILURE
+            self._send(bytes((number,)), uint32(channel.remote_id))
+
+    def reply_global(self, success: bool, fields: bytes = b"") -> None:
+        """Answer a `GlobalRequest` that wants a reply."""
+        self._send(bytes((m.REQUEST_SUCCESS if success else m.REQUEST_FAILURE,)), fields)
+
+    def refuse(self, request: OpenRequested, reason: int, message: str) -> None:
+        """Refuse a channel that the server wants to open (reason: RFC 4254 section 5.1)."""
+        head = bytes((m.CHANNEL_OPEN_FAILURE,)) + uint32(request.remote_id) + uint32(reason)
+        self._send(head, text(message), string(b""))
+
+    def data_prefix(self, channel: Channel) -> bytes:
+        """What a payload of channel data begins with, before the length and the bytes."""
+        return bytes((m.CHANNEL_DATA,)) + uint32(channel.remote_id)
+
+    def sent(self, channel: Channel, count: int) -> None:
+        """Account for data that was sent behind a `data_prefix`."""
+        channel.remote_window -= count
+        channel.bytes_sent += count
+
+    def eof(self, channel: Channel) -> None:
+        """Say that we send no more data."""
+        if channel.open and not channel.eof_sent:
+            channel.eof_sent = True
+            self._send(bytes((m.CHANNEL_EOF,)), uint32(channel.remote_id))
+
+    def close(self, channel: Channel) -> None:
+        """Close our side, and with it the channel once the server has closed its own."""
+        if channel.open:
+            channel.close_sent = True
+            self._send(bytes((m.CHANNEL_CLOSE,)), uint32(channel.remote_id))
+
+    def consumed(self, channel: Channel, count: int, now: float) -> None:
+        """`count` bytes of the channel's data have been dealt with: grant them again when it is time to.
+
+        `now` is in seconds, on any clock that only goes forward.
+        """
+        channel.held -= count
+        channel.unreturned += count
+        if channel.unreturned * 2 < channel.window_size or not channel.open or channel.eof_received:
+            return
+        if channel.until_marker <= 0:
+            if channel.marked_at and self._is_held_back(channel, now):
+                growth = min(3 * channel.window_size, MAX_WINDOW - channel.window_size)
+                channel.window_size += growth
+                channel.unreturned += growth
+            channel.marked_at = now
+            channel.until_marker = channel.local_window + channel.unreturned
+        grant, channel.unreturned = channel.unreturned, 0
+        channel.local_window += grant
+        self._send(bytes((m.CHANNEL_WINDOW_ADJUST,)), uint32(channel.remote_id), uint32(grant))
+
+    def _is_held_back(self, channel: Channel, now: float) -> bool:
+        """Whether the window, granted at `marked_at` and used up now, went by as fast as a round trip allows."""
+        return (
+            self.round_trip > 0
+            and channel.held * 4 <= channel.window_size
+            and now - channel.marked_at <= 2 * self.round_trip
+        )
+
+    # The server's to do -----------------------------------------------------------------------------------------
+
+    def receive(self, payload: memoryview) -> Event | None:
+        """Take one message of numbers 80 to 127. Raises ProtocolError for what breaks RFC 4254."""
+        number = payload[0]
+        if number == m.CHANNEL_DATA:
+            # The way of a byte: no Reader here.
+            channel = self._find(int.from_bytes(payload[1:5], "big"), number)
+            data = payload[9:]
+            if len(payload) < 9 or int.from_bytes(payload[5:9], "big") != len(data):
+                raise ProtocolError("Channel data of another length than it says")
+            return self._data(channel, 0, data)
+        reader = Reader(payload, 1)
+        if number == m.GLOBAL_REQUEST:
+            name, want_reply = reader.text(), reader.boolean()
+            return GlobalRequest(name, want_reply, bytes(reader.rest()))
+        if number in {m.REQUEST_SUCCESS, m.REQUEST_FAILURE}:
+            if not self._global_replies:
+                raise ProtocolError("The server answers a global request that was not made")
+            name = self._global_replies.popleft()
+            return RequestAnswered(None, name, number == m.REQUEST_SUCCESS, bytes(reader.rest()))
+        if number == m.CHANNEL_OPEN:
+            kind, remote_id, window, packet = reader.text(), reader.uint32(), reader.uint32(), reader.uint32()
+            return OpenRequested(kind, remote_id, window, packet, bytes(reader.rest()))
+        channel = self._find(reader.uint32(), number)
+        handler = _HANDLERS.get(number)
+        if handler is None:
+            raise ProtocolError(f"Unexpected {m.name_of(number)}")
+        return handler(self, channel, reader)
+
+    def _find(self, local_id: int, number: int) -> Channel:
+        channel = self._channels.get(local_id)
+        if channel is None:
+            raise ProtocolError(f"{m.name_of(number)} for channel {local_id}, which does not exist")
+        if channel.remote_id < 0 and number not in {m.CHANNEL_OPEN_CONFIRMATION, m.CHANNEL_OPEN_FAILURE}:
+            raise ProtocolError(f"{m.name_of(number)} for channel {local_id}, which is not open")
+        return channel
+
+    def _data(self, channel: Channel, stream: int, data: memoryview) -> Data | None:
+        count = len(data)
+        if count > channel.local_window:
+            raise ProtocolError("The server sends more than the channel's window")
+        if channel.eof_received or channel.close_received:
+            raise ProtocolError("The server sends data after it said that it would not")
+        channel.local_window -= count
+        channel.until_marker -= count
+        channel.bytes_received += count
+        channel.held += count
+        return Data(channel, stream, data)
+
+    def _on_confirmation(self, channel: Channel, reader: Reader) -> Event:
+        if channel.remote_id >= 0:
+            raise ProtocolError("The server confirms a channel twice")
+        channel.remote_id = reader.uint32()
+        channel.remote_window = reader.uint32()
+        channel.remote_max_packet = reader.uint32()
+        return Opened(channel)
+
+    def _on_failure_to_open(self, channel: Channel, reader: Reader) -> Event:
+        if channel.remote_id >= 0:
+            raise ProtocolError("The server refuses a channel that it had opened")
+        reason, message = reader.uint32(), reader.text()
+        del self._channels[channel.local_id]
+        return OpenRefused(channel, reason, message)
+
+    def _on_window_adjust(self, channel: Channel, reader: Reader) -> Event:
+        channel.remote_window += reader.uint32()
+        if channel.remote_window > 0xFFFFFFFF:
+            raise ProtocolError("The server opens the channel's window wider than 2^32-1")
+        return WindowOpened(channel)
+
+    def _on_extended_data(self, channel: Channel, reader: Reader) -> Event | None:
+        stream = reader.uint32()
+        data = reader.view()
+        reader.end()
+        return self._data(channel, stream or -1, data)
+
+    def _on_eof(self, channel: Channel, reader: Reader) -> Event:
+        reader.end()
+        channel.eof_received = True
+        return Eof(channel)
+
+    def _on_close(self, channel: Channel, reader: Reader) -> Event:
+        reader.end()
+        self.close(channel)
+        channel.close_received = True
+        del self._channels[channel.local_id]
+        return Closed(channel)
+
+    def _on_request(self, channel: Channel, reader: Reader) -> Event:
+        name, want_reply = reader.text(), reader.boolean()
+        return ChannelRequest(channel, name, want_reply, bytes(reader.rest()))
+
+    def _on_success(self, channel: Channel, reader: Reader) -> Event:
+        return self._on_reply(channel, reader, success=True)
+
+    def _on_failure(self, channel: Channel, reader: Reader) -> Event:
+        return self._on_reply(channel, reader, success=False)
+
+    def _on_reply(self, channel: Channel, reader: Reader, *, success: bool) -> Event:
+        reader.end()
+        if not channel.replies:
+            raise ProtocolError("The server answers a channel request that was not made")
+        return RequestAnswered(channel, channel.replies.popleft(), success)
+
+
+_HANDLERS: dict[int, Callable[[Channels, Channel, Reader], Event | None]] = {
+    m.CHANNEL_OPEN_CONFIRMATION: Channels._on_confirmation,
+    m.CHANNEL_OPEN_FAILURE: Channels._on_failure_to_open,
+    m.CHANNEL_WINDOW_ADJUST: Channels._on_window_adjust,
+    m.CHANNEL_EXTENDED_DATA: Channels._on_extended_data,
+    m.CHANNEL_EOF: Channels._on_eof,
+    m.CHANNEL_CLOSE: Channels._on_close,
+    m.CHANNEL_REQUEST: Channels._on_request,
+    m.CHANNEL_SUCCESS: Channels._on_success,
+    m.CHANNEL_FAILURE: Channels._on_failure,
+}

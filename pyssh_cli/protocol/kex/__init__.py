@@ -1,0 +1,101 @@
+"""Key exchange methods: one table of names; a file for each family beside this one.
+
+A method is run by `transport`: it makes the client's first message, is fed the server's, and ends with a
+`KexResult`. It knows neither versions nor KEXINITs nor host keys: what they add to the exchange hash is
+`transport`'s (RFC 4253 section 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyssh_cli.errors import ProtocolError
+from pyssh_cli.protocol.messages import DISCONNECT_KEY_EXCHANGE_FAILED
+
+
+def kex_failed(message: str) -> ProtocolError:
+    """The error for a key exchange message that is not acceptable."""
+    return ProtocolError(message, DISCONNECT_KEY_EXCHANGE_FAILED)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class KexResult:
+    """What a key exchange came to."""
+
+    host_key: bytes
+    """K_S, the server's public key blob."""
+    signature: bytes
+    """The server's signature of the exchange hash."""
+    hashed: bytes
+    """What stands between K_S and the shared secret in the exchange hash, encoded."""
+    shared_secret: bytes
+    """K, encoded as it is hashed: an mpint, or a string with the hybrid methods."""
+
+
+class Kex(Protocol):
+    """One run of a key exchange method, on the client's side."""
+
+    def start(self) -> bytes:
+        """The payload of the client's first message."""
+
+    def receive(self, payload: memoryview) -> KexResult | bytes:
+        """Take the server's message: the result, or the payload to answer with. Raises ProtocolError."""
+
+
+def _curve25519() -> Kex:
+    from pyssh_cli.protocol.kex.curve25519 import Curve25519
+
+    return Curve25519()
+
+
+def _mlkem768x25519() -> Kex:
+    from pyssh_cli.protocol.kex.mlkem import MlKem768X25519
+
+    return MlKem768X25519()
+
+
+def _ecdh(curve: str) -> Callable[[], Kex]:
+    def make() -> Kex:
+        from pyssh_cli.protocol.kex.ecdh import Ecdh
+
+        return Ecdh(curve)
+
+    return make
+
+
+def _dh(group: int) -> Callable[[], Kex]:
+    def make() -> Kex:
+        from pyssh_cli.protocol.kex.dh import DiffieHellman
+
+        return DiffieHellman(group)
+
+    return make
+
+
+@dataclass(frozen=True, slots=True)
+class KexSpec:
+    """One row of the table: the method's name, the hash it uses (hashlib's name), and how to begin a run."""
+
+    name: str
+    hash_name: str
+    begin: Callable[[], Kex]
+    post_quantum: bool = False
+
+
+KEX: dict[str, KexSpec] = {
+    spec.name: spec
+    for spec in (
+        KexSpec("mlkem768x25519-sha256", "sha256", _mlkem768x25519, post_quantum=True),
+        KexSpec("curve25519-sha256", "sha256", _curve25519),
+        KexSpec("curve25519-sha256@libssh.org", "sha256", _curve25519),
+        KexSpec("ecdh-sha2-nistp256", "sha256", _ecdh("nistp256")),
+        KexSpec("ecdh-sha2-nistp384", "sha384", _ecdh("nistp384")),
+        KexSpec("ecdh-sha2-nistp521", "sha512", _ecdh("nistp521")),
+        KexSpec("diffie-hellman-group16-sha512", "sha512", _dh(16)),
+        KexSpec("diffie-hellman-group18-sha512", "sha512", _dh(18)),
+        KexSpec("diffie-hellman-group14-sha256", "sha256", _dh(14)),
+    )
+}
+"""Every key exchange method, in the order of the default list."""

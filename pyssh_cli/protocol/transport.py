@@ -1,0 +1,625 @@
+"""The transport layer (RFC 4253): versions, key exchange, and the packets in between, for one client connection.
+
+Bytes in, events out. The owner puts what the socket delivers into `receive_room()`, reports it with `received()`,
+and calls `next_event()` until it says None; what is to be sent gathers in `outgoing`.
+
+The state machine. Each side may begin a key exchange at any time after the first; while one runs, what the layers
+above want to send is held back (RFC 4253 section 7.1).
+
+    state          what may come from the peer besides IGNORE, DEBUG, UNIMPLEMENTED, DISCONNECT (*)
+    VERSION        its version line
+    KEXINIT        its KEXINIT (we have sent ours); in a rekeying also everything it sent before
+    REPLY          the messages 30 to 49 of the method in use
+    JUDGING        nothing is read until the owner says `accept_host_key()`
+    NEWKEYS        its NEWKEYS
+    OPEN           everything: messages of the layers above, or KEXINIT, which leads back to REPLY
+
+    (*) during the first key exchange, strict key exchange lets none of these through (OpenSSH's PROTOCOL 1.10).
+
+The host key is never trusted here: `HostKeyOffered` hands it out with the signature and what was signed, and
+nothing goes on until somebody who checked both has said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from pyssh_cli.errors import NegotiationError, PeerDisconnected, ProtocolError
+from pyssh_cli.log import DEBUG1, DEBUG2, DEBUG3
+from pyssh_cli.protocol import messages as m
+from pyssh_cli.protocol import negotiation as n
+from pyssh_cli.protocol.ciphers import CIPHERS
+from pyssh_cli.protocol.compression import COMPRESSIONS, Compressor, Decompressor
+from pyssh_cli.protocol.kex import KEX, Kex, KexResult
+from pyssh_cli.protocol.macs import MACS
+from pyssh_cli.protocol.packet import (
+    HEADER,
+    MAX_OVERHEAD,
+    Opener,
+    PlainOpener,
+    PlainSealer,
+    ReceiveBuffer,
+    Sealer,
+    SendBuffer,
+)
+from pyssh_cli.protocol.version import VersionExchange
+from pyssh_cli.wire import Reader, string, uint32
+
+READ_SIZE = 1024 * 1024
+"""How much one read of the socket may bring; measured in benchmarks/."""
+
+MAX_PACKETS = 1 << 31
+"""Packets under one set of keys before a rekeying (RFC 4344 section 3.1)."""
+
+MAX_HELD = 16 * 1024 * 1024
+"""Bytes the layers above may ask to send while a key exchange runs; they are held to far less by windows."""
+
+Debug = Callable[[int, str], None]
+
+
+class State(Enum):
+    """See the table at the top."""
+
+    VERSION = auto()
+    KEXINIT = auto()
+    REPLY = auto()
+    JUDGING = auto()
+    NEWKEYS = auto()
+    OPEN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class HostKeyOffered:
+    """The server proved with `signature` over `exchange_hash` that it holds `host_key`: if both are right.
+
+    The owner checks the signature (made by `algorithm`), judges the key, and calls `accept_host_key()`.
+    """
+
+    host_key: bytes
+    algorithm: str
+    exchange_hash: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeysTaken:
+    """A key exchange is done in both directions; `first` says that it was the connection's first."""
+
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionInfo:
+    """SSH_MSG_EXT_INFO (RFC 8308): extension names and values."""
+
+    extensions: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Unimplemented:
+    """The peer did not know the packet of ours with that sequence number (RFC 4253 section 11.4)."""
+
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to a transport ping (OpenSSH's PROTOCOL 1.9)."""
+
+    data: bytes
+
+
+Event = HostKeyOffered | KeysTaken | ExtensionInfo | Unimplemented | Pong
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What we offer in a key exchange: algorithm names in order of preference."""
+
+    kex: tuple[str, ...]
+    host_key: tuple[str, ...]
+    ciphers: tuple[str, ...]
+    macs: tuple[str, ...]
+    compression: tuple[str, ...]
+
+    def proposal(self, *, first: bool) -> n.Proposal:
+        """As a KEXINIT; the first one also carries the marks for strict key exchange and EXT_INFO."""
+        marks = (n.EXT_INFO_CLIENT, n.STRICT_CLIENT) if first else ()
+        both = self.ciphers, self.ciphers, self.macs, self.macs, self.compression, self.compression
+        return n.Proposal(self.kex + marks, self.host_key, *both)
+
+
+class _KeyExchange:
+    """What one running key exchange has gathered; dropped when it is done."""
+
+    __slots__ = (
+        "agreement",
+        "client_kexinit",
+        "method",
+        "proposal",
+        "result",
+        "secret_hash",
+        "server_kexinit",
+        "skip",
+    )
+
+    def __init__(self, proposal: n.Proposal) -> None:
+        self.proposal = proposal
+        self.client_kexinit = proposal.encode()
+        self.server_kexinit = b""
+        self.agreement: n.Agreement | None = None
+        self.method: Kex | None = None
+        self.result: KexResult | None = None
+        self.secret_hash = b""
+        self.skip = False
+
+
+class Transport:
+    """The client's end of one SSH-2 connection. `software` is what follows "SSH-2.0-" in our version line."""
+
+    def __init__(self, offer: Offer, software: str, debug: Debug) -> None:
+        self._offer = offer
+        self._debug = debug
+        self.client_version = f"SSH-2.0-{software}".encode("ascii")
+        self.server_version = b""
+        self.session_id = b""
+        """The first exchange hash, once it is there (RFC 4253 section 7.2)."""
+        self.agreement: n.Agreement | None = None
+        """What the last finished key exchange agreed on."""
+        self.extensions: dict[str, bytes] = {}
+        """What EXT_INFO has told so far."""
+        self.strict = False
+        self.outgoing = SendBuffer()
+        self._incoming = ReceiveBuffer(READ_SIZE)
+        self._version_exchange: VersionExchange | None = VersionExchange()
+        self.state = State.VERSION
+        self._kex: _KeyExchange | None = None
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._sealer: Sealer = PlainSealer()
+        self._opener: Opener = PlainOpener()
+        self._send_sequence = 0
+        self._receive_sequence = 0
+        self._compressor: Compressor | None = None
+        self._decompressor: Decompressor | None = None
+        self._authenticated = False
+        self.bytes_sent = 0
+        """On the wire, packets only; likewise bytes_received."""
+        self.bytes_received = 0
+        self._rekey_bytes = 0
+        self._rekey_seconds = 0
+        self._keys_since = 0.0
+        self._sent_before_keys = 0
+        self._received_before_keys = 0
+        self._packets_under_keys = 0
+        self._byte_limit = 1 << 62
+        self._server_takes_ext_info = False
+
+    # The way out ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Put our version line and KEXINIT into `outgoing`: both travel in the first segment."""
+        self.outgoing.append(self.client_version + b"\r\n")
+        self._begin_kex()
+
+    @property
+    def can_send(self) -> bool:
+        """Whether what the layers above send goes out at once, and is not held back by a key exchange."""
+        return self._kex is None or self.state is State.NEWKEYS
+
+    def send(self, *parts: bytes | memoryview) -> None:
+        """Send one payload, given in parts. Held back while a key exchange runs."""
+        if self.can_send:
+            self._seal(parts)
+            return
+        payload = b"".join(parts)
+        self._held_size += len(payload)
+        if self._held_size > MAX_HELD:
+            raise ProtocolError("The server does not finish a key exchange while much waits to be sent")
+        self._held.append(payload)
+
+    def _seal(self, parts: tuple[bytes | memoryview, ...]) -> None:
+        if self._compressor:
+            parts = (self._compressor.compress(b"".join(parts)),)
+        length = sum(map(len, parts))
+        outgoing = self.outgoing
+        buffer = outgoing.reserve(length + MAX_OVERHEAD)
+        start = outgoing.end
+        position = start + HEADER
+        for part in parts:
+            buffer[position : position + len(part)] = part
+            position += len(part)
+        self._seal_in_place(buffer, start, length)
+
+    def _seal_in_place(self, buffer: memoryview, start: int, length: int) -> None:
+        end = self._sealer.seal(buffer, start, length, self._send_sequence)
+        self.outgoing.end = end
+        self.bytes_sent += end - start
+        self._send_sequence = (self._send_sequence + 1) & 0xFFFFFFFF
+        self._packets_under_keys += 1
+
+    def send_read(self, prefix: bytes, size: int, count: int, read: Callable[[list[memoryview]], int]) -> int:
+        """Send what `read` reads, without a copy: it fills memory in which the packets are then sealed.
+
+        Up to `count` packets, each `prefix`, a uint32 with the length, and at most `size` bytes of data. `read`
+        is given views to fill in order and returns how many bytes it filled in all; so does this. Not to be
+        called unless `can_send`.
+        """
+        head = len(prefix) + 4
+        if self._compressor:
+            memory = memoryview(bytearray(size))
+            done = read([memory])
+            if done:
+                self._seal((prefix, uint32(done), memory[:done]))
+            return done
+        stride = self._sealer.sealed_size(head + size)
+        outgoing = self.outgoing
+        buffer = outgoing.reserve(count * stride + MAX_OVERHEAD)
+        first = outgoing.end + HEADER + head
+        done = read([buffer[at : at + size] for at in range(first, first + count * stride, stride)])
+        left = done
+        while left > 0:
+            start = outgoing.end
+            length = min(left, size)
+            data = start + HEADER + head
+            buffer[start + HEADER : data] = prefix + length.to_bytes(4, "big")
+            self._seal_in_place(buffer, start, head + length)
+            left -= length
+        return done
+
+    def ping(self, data: bytes) -> bool:
+        """Ask the server for a pong with the same data; False when it has not said that it answers."""
+        if "ping@openssh.com" not in self.extensions:
+            return False
+        self.send(bytes((m.PING,)), string(data))
+        return True
+
+    def disconnect(self, reason: int, description: str) -> None:
+        """Tell the server that this is the end, and why (RFC 4253 section 11.1)."""
+        self._seal((bytes((m.DISCONNECT,)), uint32(reason), string(description.encode("utf-8")), string(b"")))
+
+    # Key exchange -----------------------------------------------------------------------------------------------
+
+    def set_rekey_limit(self, size: int, seconds: int) -> None:
+        """RekeyLimit: bytes in either direction (0: what the cipher allows) and seconds (0: no limit)."""
+        self._rekey_bytes = size
+        self._rekey_seconds = seconds
+
+    def rekey_deadline(self) -> float | None:
+        """When the keys grow too old, on the clock of `rekey_if_due`; None for never."""
+        return self._keys_since + self._rekey_seconds if self._rekey_seconds and self._kex is None else None
+
+    def rekey_if_due(self, now: float) -> None:
+        """Begin a key exchange if the limits of data, packets or time ask for it."""
+        if self.state is not State.OPEN or not self._authenticated:
+            return  # servers do not expect a second key exchange before user authentication is done
+        if not self._keys_since:
+            self._keys_since = now
+        if (
+            self.bytes_sent - self._sent_before_keys >= self._byte_limit
+            or self.bytes_received - self._received_before_keys >= self._byte_limit
+            or self._packets_under_keys >= MAX_PACKETS
+            or (self._rekey_seconds and now - self._keys_since >= self._rekey_seconds)
+        ):
+            self.rekey()
+
+    def rekey(self) -> None:
+        """Begin a key exchange, if none runs."""
+        if self._kex is None and self.state is State.OPEN:
+            self._debug(DEBUG1, "rekeying")
+            self._begin_kex()
+            self.state = State.KEXINIT
+
+    def _begin_kex(self) -> None:
+        self._kex = _KeyExchange(self._offer.proposal(first=not self.session_id))
+        self._seal((self._kex.client_kexinit,))
+        self._debug(DEBUG1, "SSH2_MSG_KEXINIT sent")
+
+    def _on_kexinit(self, payload: memoryview) -> None:
+        if self._kex is None:
+            self._begin_kex()
+        kex = self._kex
+        assert kex is not None
+        kex.server_kexinit = bytes(payload)
+        self._debug(DEBUG1, "SSH2_MSG_KEXINIT received")
+        server = n.Proposal.parse(payload)
+        self._tell_proposals(kex.proposal, server)
+        first = not self.session_id
+        if first:
+            self.strict = n.STRICT_SERVER in server.kex
+            self._server_takes_ext_info = n.EXT_INFO_SERVER in server.kex
+            if self.strict and self._receive_sequence != 1:
+                raise ProtocolError("Strict key exchange broken: KEXINIT was not the server's first packet")
+        try:
+            agreement = n.agree(kex.proposal, server)
+        except NegotiationError as error:
+            self.disconnect(error.reason, "no algorithm in common")
+            raise
+        kex.agreement = agreement
+        kex.skip = agreement.guess_was_wrong
+        self._tell_agreement(agreement)
+        kex.method = KEX[agreement.kex].begin()
+        self._seal((kex.method.start(),))
+        self.state = State.REPLY
+        self._debug(DEBUG1, "expecting the server's key exchange reply")
+
+    def _on_kex_message(self, payload: memoryview) -> HostKeyOffered | None:
+        kex = self._kex
+        assert kex is not None
+        assert kex.method is not None
+        assert kex.agreement is not None
+        if kex.skip:
+            kex.skip = False
+            return None
+        result = kex.method.receive(payload)
+        if isinstance(result, bytes):
+            self._seal((result,))
+            return None
+        from hashlib import new
+
+        h = new(KEX[kex.agreement.kex].hash_name)
+        for part in (self.client_version, self.server_version, kex.client_kexinit, kex.server_kexinit):
+            h.update(string(part))
+        h.update(string(result.host_key))
+        h.update(result.hashed)
+        h.update(result.shared_secret)
+        kex.result = result
+        kex.secret_hash = h.digest()
+        self.state = State.JUDGING
+        return HostKeyOffered(result.host_key, kex.agreement.host_key, kex.secret_hash, result.signature)
+
+    def accept_host_key(self) -> None:
+        """The owner has checked the signature and trusts the key: go on, and send NEWKEYS."""
+        if self.state is not State.JUDGING:
+            raise AssertionError("no host key is waiting to be judged")
+        kex = self._kex
+        assert kex is not None
+        assert kex.agreement is not None
+        if not self.session_id:
+            self.session_id = kex.secret_hash
+        self._seal((bytes((m.NEWKEYS,)),))
+        self._debug(DEBUG1, "SSH2_MSG_NEWKEYS sent")
+        agreement = kex.agreement
+        cipher = CIPHERS[agreement.cipher_c2s]
+        mac = MACS[agreement.mac_c2s] if agreement.mac_c2s else None
+        self._sealer = cipher.sealer(
+            self._derive("C", cipher.key_size),
+            self._derive("A", cipher.iv_size),
+            mac.make(self._derive("E", mac.key_size)) if mac else None,
+        )
+        if self.strict:
+            self._send_sequence = 0
+        self._packets_under_keys = 0
+        self._sent_before_keys = self.bytes_sent
+        if self._server_takes_ext_info and self.agreement is None:
+            # An empty value says that a second EXT_INFO may come during user authentication.
+            extension = string(b"ext-info-in-auth@openssh.com") + string(b"0")
+            self._seal((bytes((m.EXT_INFO,)), uint32(1), extension))
+        self.state = State.NEWKEYS
+        if self._authenticated:
+            self._compressor = _compressor(agreement.compression_c2s)
+        held, self._held, self._held_size = self._held, [], 0
+        for payload in held:
+            self._seal((payload,))
+
+    def _derive(self, letter: str, size: int) -> bytes:
+        """Key material of `size` bytes (RFC 4253 section 7.2)."""
+        from hashlib import new
+
+        kex = self._kex
+        assert kex is not None
+        assert kex.agreement is not None
+        assert kex.result is not None
+        hash_name = KEX[kex.agreement.kex].hash_name
+        seed = kex.result.shared_secret + kex.secret_hash
+        key = new(hash_name, seed + letter.encode("ascii") + self.session_id).digest()
+        while len(key) < size:
+            key += new(hash_name, seed + key).digest()
+        return key[:size]
+
+    def _on_newkeys(self) -> KeysTaken:
+        kex = self._kex
+        assert kex is not None
+        assert kex.agreement is not None
+        agreement = kex.agreement
+        cipher = CIPHERS[agreement.cipher_s2c]
+        mac = MACS[agreement.mac_s2c] if agreement.mac_s2c else None
+        self._opener = cipher.opener(
+            self._derive("D", cipher.key_size),
+            self._derive("B", cipher.iv_size),
+            mac.make(self._derive("F", mac.key_size)) if mac else None,
+        )
+        if self.strict:
+            self._receive_sequence = 0
+        self._received_before_keys = self.bytes_received
+        self._keys_since = 0.0
+        if self._authenticated:
+            self._decompressor = _decompressor(agreement.compression_s2c)
+        # RFC 4344 section 3.2: 2^(L/4) blocks of L bits, and 1 GiB where blocks are small.
+        block = min(CIPHERS[name].block_size for name in (agreement.cipher_c2s, agreement.cipher_s2c))
+        own_limit = (1 << (2 * block)) * block if block >= 16 else 1 << 30
+        self._byte_limit = min(own_limit, self._rekey_bytes or own_limit)
+        first = self.agreement is None
+        self.agreement = agreement
+        self._kex = None
+        self.state = State.OPEN
+        self._debug(DEBUG1, "SSH2_MSG_NEWKEYS received")
+        return KeysTaken(first)
+
+    def authenticated(self) -> None:
+        """User authentication succeeded: delayed compression starts now (zlib@openssh.com)."""
+        self._authenticated = True
+        assert self.agreement is not None
+        self._compressor = _compressor(self.agreement.compression_c2s)
+        self._decompressor = _decompressor(self.agreement.compression_s2c)
+
+    # The way in -------------------------------------------------------------------------------------------------
+
+    def receive_room(self) -> memoryview:
+        """Where to put what the socket delivers. Payloads handed out before are stale after this call."""
+        return self._incoming.room()
+
+    def received(self, count: int) -> None:
+        """`count` bytes were put there."""
+        self._incoming.end += count
+
+    def next_event(self) -> memoryview | Event | None:
+        """What the bytes received so far come to, one thing at a time; None when more are needed.
+
+        A memoryview is a payload for the layers above (message number 50 and up, or SERVICE_ACCEPT). Raises
+        ProtocolError for what SSH-2 does not allow, PeerDisconnected when the peer ended the connection.
+        """
+        incoming = self._incoming
+        while self.state is not State.JUDGING:
+            if self.state is State.VERSION:
+                if not self._on_version():
+                    return None
+                continue
+            buffer = incoming.view
+            start, end = incoming.start, incoming.end
+            size = self._opener.packet_size(buffer, start, end, self._receive_sequence)
+            if not size or size > end - start:
+                return None
+            payload = self._opener.open(buffer, start, size, self._receive_sequence)
+            incoming.start = start + size
+            self.bytes_received += size
+            self._packets_under_keys += 1
+            self._receive_sequence = (self._receive_sequence + 1) & 0xFFFFFFFF
+            if self._decompressor:
+                payload = self._decompressor.decompress(payload)
+            if payload[0] >= m.USERAUTH_REQUEST and self.state is State.OPEN and payload[0] < m.PING:
+                return payload
+            event = self._on_transport_message(payload)
+            if event is not None:
+                return event
+        return None
+
+    def _on_version(self) -> bool:
+        exchange = self._version_exchange
+        assert exchange is not None
+        incoming = self._incoming
+        used, version = exchange.take(incoming.view[incoming.start : incoming.end])
+        incoming.start += used
+        if version is None:
+            return False
+        for line in exchange.lines_before:
+            self._debug(DEBUG1, f"the server said before its version: {line.decode('utf-8', 'surrogateescape')}")
+        self._version_exchange = None
+        self.server_version = version
+        self.state = State.KEXINIT
+        ours, theirs = (v.decode("utf-8", "surrogateescape") for v in (self.client_version, version))
+        self._debug(DEBUG1, f"Local version string {ours}")
+        self._debug(DEBUG1, f"Remote protocol version {theirs[4:].replace('-', ', remote software version ', 1)}")
+        return True
+
+    def _on_transport_message(self, payload: memoryview) -> memoryview | Event | None:
+        number = payload[0]
+        first = not self.agreement
+        if first and self.strict and number < m.KEXINIT and number != m.DISCONNECT:
+            raise ProtocolError(f"Strict key exchange broken: {m.name_of(number)} during the first key exchange")
+        if number in _ALWAYS:
+            return self._on_common(number, payload)
+        if self.state is State.KEXINIT and number == m.KEXINIT:
+            self._on_kexinit(payload)
+            return None
+        if self.state is State.REPLY and m.KEX_FIRST <= number <= m.KEX_LAST:
+            return self._on_kex_message(payload)
+        if self.state is State.NEWKEYS and number == m.NEWKEYS and len(payload) == 1:
+            return self._on_newkeys()
+        if self.state is State.OPEN or (self.state is State.KEXINIT and not first):
+            return self._on_open_message(number, payload)
+        raise ProtocolError(f"Unexpected {m.name_of(number)} during key exchange")
+
+    def _on_common(self, number: int, payload: memoryview) -> Event | None:
+        if number == m.DISCONNECT:
+            reader = Reader(payload, 1)
+            reason, text = reader.uint32(), reader.text()
+            raise PeerDisconnected(text, reason)
+        if number == m.UNIMPLEMENTED:
+            sequence = Reader(payload, 1).uint32()
+            self._debug(DEBUG3, f"server did not know our packet {sequence}")
+            return Unimplemented(sequence)
+        if number == m.DEBUG:
+            reader = Reader(payload, 1)
+            always, text = reader.boolean(), reader.text()
+            self._debug(DEBUG1 if always else DEBUG2, f"Remote: {text}")
+        return None
+
+    def _on_open_message(self, number: int, payload: memoryview) -> memoryview | Event | None:
+        """A message outside key exchange, or one the peer sent before it saw our KEXINIT."""
+        if number == m.KEXINIT:
+            self._on_kexinit(payload)
+        elif number == m.SERVICE_ACCEPT or m.USERAUTH_REQUEST <= number < m.PING:
+            return payload
+        elif number == m.EXT_INFO:
+            return self._on_ext_info(payload)
+        elif number == m.PING:
+            self.send(bytes((m.PONG,)), string(Reader(payload, 1).string()))
+        elif number == m.PONG:
+            return Pong(Reader(payload, 1).string())
+        elif number in {m.NEWKEYS, m.SERVICE_REQUEST} or m.KEX_FIRST <= number <= m.KEX_LAST:
+            raise ProtocolError(f"Unexpected {m.name_of(number)}")
+        else:
+            self.unimplemented()
+        return None
+
+    def unimplemented(self) -> None:
+        """Answer the packet that `next_event` gave last with SSH_MSG_UNIMPLEMENTED (RFC 4253 section 11.4)."""
+        self.send(bytes((m.UNIMPLEMENTED,)), uint32((self._receive_sequence - 1) & 0xFFFFFFFF))
+
+    def _on_ext_info(self, payload: memoryview) -> ExtensionInfo:
+        reader = Reader(payload, 1)
+        count = reader.uint32()
+        if count > 1024:
+            raise ProtocolError(f"EXT_INFO with an absurd number of extensions: {count}")
+        extensions = {}
+        for _ in range(count):
+            name, value = reader.text(), reader.string()
+            extensions[name] = value
+            self._debug(DEBUG1, f"server extension {name}={value.decode('utf-8', 'surrogateescape')}")
+        self.extensions |= extensions
+        return ExtensionInfo(extensions)
+
+    # What -v says -----------------------------------------------------------------------------------------------
+
+    def _tell_proposals(self, ours: n.Proposal, theirs: n.Proposal) -> None:
+        for who, proposal in (("local client", ours), ("peer server", theirs)):
+            self._debug(DEBUG2, f"{who} KEXINIT proposal")
+            for what, names in (
+                ("KEX algorithms", proposal.kex),
+                ("host key algorithms", proposal.host_key),
+                ("ciphers ctos", proposal.cipher_c2s),
+                ("ciphers stoc", proposal.cipher_s2c),
+                ("MACs ctos", proposal.mac_c2s),
+                ("MACs stoc", proposal.mac_s2c),
+                ("compression ctos", proposal.compression_c2s),
+                ("compression stoc", proposal.compression_s2c),
+            ):
+                self._debug(DEBUG2, f"{what}: {','.join(names)}")
+
+    def _tell_agreement(self, a: n.Agreement) -> None:
+        if not self.session_id and self.strict:
+            self._debug(DEBUG3, "will use strict KEX ordering")
+        self._debug(DEBUG1, f"kex: algorithm: {a.kex}")
+        self._debug(DEBUG1, f"kex: host key algorithm: {a.host_key}")
+        for way, cipher, mac, compression in (
+            ("server->client", a.cipher_s2c, a.mac_s2c, a.compression_s2c),
+            ("client->server", a.cipher_c2s, a.mac_c2s, a.compression_c2s),
+        ):
+            self._debug(
+                DEBUG1, f"kex: {way} cipher: {cipher} MAC: {mac or '<implicit>'} compression: {compression}"
+            )
+
+
+def _compressor(method: str) -> Compressor | None:
+    """A fresh one: compression begins anew with each set of keys (RFC 4253 section 6.2)."""
+    return Compressor() if COMPRESSIONS[method] else None
+
+
+def _decompressor(method: str) -> Decompressor | None:
+    return Decompressor() if COMPRESSIONS[method] else None
+
+
+_ALWAYS = frozenset({m.DISCONNECT, m.IGNORE, m.UNIMPLEMENTED, m.DEBUG})

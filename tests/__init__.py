@@ -1,0 +1,1 @@
+"""Tests of pyssh: `unit` feeds bytes, `system` starts real servers."""

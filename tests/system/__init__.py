@@ -1,0 +1,1 @@
+"""Tests against real servers, each of one behaviour a user relies on."""
