@@ -89,19 +89,19 @@ def perform(invocation: Invocation) -> int:
             return 1  # as ssh does
     if invocation.debugging:
         log.info(version_line())
-    resolved = resolve(
+    options = resolve(
         settings, invocation.host, log, config_file=invocation.config_file, command=invocation.command
     )
-    log.level = resolved.options.log_level
+    log.level = options.log_level
     if invocation.dump:
         from pyssh_cli.config.dump import lines
 
-        _print("\n".join(lines(resolved)))
+        _print("\n".join(lines(options, settings)))
         return 0
     refuse_unsupported(settings, log)
     from pyssh_cli.client.run import run
 
-    return run(resolved.options, log)
+    return run(options, log)
 
 
 def _print(text: str, *, to_stderr: bool = False) -> None:

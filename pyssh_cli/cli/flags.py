@@ -135,7 +135,7 @@ def _dump(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
 
 
 def _identity(invocation: Invocation, argument: str) -> None:
-    path = expand_tilde(argument, local_person().home, "-i")
+    path = expand_tilde(argument, local_person().pw_dir, "-i")
     try:
         os.stat(path)
     except (OSError, ValueError) as error:

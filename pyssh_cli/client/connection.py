@@ -205,8 +205,12 @@ class Connection:
         """Whether the server deals with requests strictly in order, and passes over what comes too early.
 
         OpenSSH does both. Dropbear hangs up on a channel request that a refused key leaves too early, and
-        AsyncSSH looks at the next message while it is still checking a key; nothing is known of others.
+        AsyncSSH looks at the next message while it is still checking a key; nothing is known of others. With
+        delayed compression, what is sent before success and read after it would be taken for compressed.
         """
+        agreement = self.transport.agreement
+        if agreement is None or agreement.compression_c2s != "none":
+            return False
         return self.transport.server_version.startswith(b"SSH-2.0-OpenSSH_")
 
     def _on_payload(self, payload: memoryview) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from pyssh_cli.config.keywords import KEYWORDS
-from pyssh_cli.config.resolve import DEFAULT_IDENTITIES, Resolved
+from pyssh_cli.config.options import Options
+from pyssh_cli.config.resolve import DEFAULT_IDENTITIES
+from pyssh_cli.config.settings import Settings
 
 _ORDER = (
     "addressfamily", "batchmode", "canonicalizefallbacklocal", "canonicalizehostname", "checkhostip",
@@ -22,7 +24,7 @@ _ORDER = (
     "serveraliveinterval", "requiredrsasize", "bindaddress", "bindinterface", "ciphers", "controlpath",
     "hostkeyalgorithms", "hostkeyalias", "hostbasedacceptedalgorithms", "identityagent", "ignoreunknown",
     "kbdinteractivedevices", "kexalgorithms", "casignaturealgorithms", "localcommand", "remotecommand",
-    "loglevel", "macs", "pkcs11provider", "preferredauthentications", "securitykeyprovider",
+    "loglevel", "macs", "pkcs11provider", "securitykeyprovider", "preferredauthentications",
     "pubkeyacceptedalgorithms", "revokedhostkeys", "xauthlocation", "knownhostscommand", "identityfile",
     "canonicaldomains", "certificatefile", "globalknownhostsfile", "userknownhostsfile", "sendenv",
     "setenv", "logverbose", "permitremoteopen", "addkeystoagent", "forwardagent", "connecttimeout",
@@ -43,15 +45,14 @@ _LISTS = {
 _SPELLING = {"canonicalizepermittedcnames": "canonicalizePermittedcnames"}
 
 
-def lines(resolved: Resolved) -> Iterator[str]:
+def lines(options: Options, settings: Settings) -> Iterator[str]:
     """The lines of -G, without their ends."""
-    options = resolved.options
     yield f"host {options.original_host}"
     yield f"user {options.user}"
     yield f"hostname {options.hostname}"
     yield f"port {options.port}"
     for keyword in _ORDER:
-        value = _value(resolved, keyword)
+        value = _value(options, settings.values, keyword)
         if value is None and KEYWORDS[keyword].show is None:
             continue
         label = _SPELLING.get(keyword, keyword)
@@ -62,8 +63,7 @@ def lines(resolved: Resolved) -> Iterator[str]:
             yield f"{label} {_shown(keyword, value)}"
 
 
-def _value(resolved: Resolved, keyword: str) -> Any:
-    options, given = resolved.options, resolved.settings.values
+def _value(options: Options, given: dict[str, Any], keyword: str) -> Any:
     if keyword in _LISTS:
         return getattr(options, _LISTS[keyword]) if _LISTS[keyword] else given.get(keyword)
     if keyword == "identityfile":
@@ -72,7 +72,11 @@ def _value(resolved: Resolved, keyword: str) -> Any:
         return options.user_known_hosts_files or ("none",)
     if keyword == "remotecommand" and given.get(keyword):
         return options.command if given[keyword].lower() != "none" else None
-    if keyword in {"proxycommand", "proxyjump", "localcommand"}:
+    if keyword == "updatehostkeys" and keyword not in given:
+        return "no" if "userknownhostsfile" in given else "yes"
+    if keyword == "identityagent" and "/" in (given.get(keyword) or ""):
+        return options.identity_agent
+    if keyword in {"proxycommand", "proxyjump", "localcommand", "controlpath"}:
         value = given.get(keyword)
         return None if value is None or value.lower() == "none" else value
     return given.get(keyword, KEYWORDS[keyword].default)

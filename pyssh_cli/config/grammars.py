@@ -158,7 +158,7 @@ def _is_variable_name(name: str) -> bool:
 
 def proxy_jump(line: Line) -> str:
     """ProxyJump: hops between commas, or `none`."""
-    value = line.text.strip(" \t=")
+    value = line.required()
     line.rest()
     if value.lower() == "none":
         return "none"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pyssh_cli.config import grammars, values
 from pyssh_cli.config.algorithms import CIPHER, KEX_METHOD, KEY_ALGORITHM, MAC, AlgorithmKind
 from pyssh_cli.config.values import Parser, choice, flag
-from pyssh_cli.log import INFO, LOG_LEVELS
+from pyssh_cli.log import INFO, LOG_LEVELS, QUIET
 
 Care = Literal["done", "note", "warn", "refuse"]
 
@@ -65,7 +65,7 @@ def _shown_persist(value: tuple[bool, int]) -> str:
 
 
 def _shown_level(value: int) -> str:
-    return next(name for name, rank in LOG_LEVELS.items() if rank == value)
+    return next(name.upper() for name, rank in _LEVELS.items() if rank == value)
 
 
 def _shown_hash(value: str) -> str:
@@ -88,7 +88,7 @@ _FACILITIES = {
     name.lower(): name
     for name in ("DAEMON", "USER", "AUTH", "AUTHPRIV", *(f"LOCAL{number}" for number in range(8)))
 }
-_LEVELS = {name.lower(): rank for name, rank in LOG_LEVELS.items()}
+_LEVELS = {"silent": QUIET, **{name.lower(): rank for name, rank in LOG_LEVELS.items()}}
 _WEAK = {**values.BOOLEAN, "no-pq-kex": "no-pq-kex"}
 
 

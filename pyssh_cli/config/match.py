@@ -6,7 +6,6 @@ Not the reading of files: `files` calls in here for each such line. `Match exec`
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -153,6 +152,8 @@ class Conditions:
 
     def _runs(self, command: str, where: str) -> bool:
         """Run `command` by the person's shell, its output kept from ours; whether it exits with 0."""
+        import signal
+
         user = self._settings.get("user") or self._destination.local_user
         expanded = self._tokens_of(self._hostname(), user).expand(command, where=f"{where}: Match exec")
         self._log.debug1(f"Executing command: '{expanded}'")

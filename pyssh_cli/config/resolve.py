@@ -7,9 +7,9 @@ Nothing here connects, and nothing is asked.
 from __future__ import annotations
 
 import os
-import pwd
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pwd import getpwuid, struct_passwd
 from typing import Any
 
 from pyssh_cli.config.algorithms import CIPHER, KEX_METHOD, KEY_ALGORITHM, MAC, AlgorithmKind, assemble
@@ -29,44 +29,29 @@ DEFAULT_IDENTITIES = tuple(
 DEFAULT_AUTHENTICATIONS = ("publickey", "keyboard-interactive", "password")
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
-    """The local user, as the password database has them: ssh goes by that, not by $HOME and $USER."""
+def local_person() -> struct_passwd:
+    """Who runs us, as the password database has them: ssh goes by that, not by $HOME and $USER.
 
-    name: str
-    home: str
-    uid: int
-
-
-def local_person() -> Person:
-    """Who runs us. Raises ConfigError for a user number without an entry."""
+    Raises ConfigError for a user number without an entry.
+    """
     uid = os.getuid()
     try:
-        entry = pwd.getpwuid(uid)
+        return getpwuid(uid)
     except KeyError:
         raise ConfigError(f"No user exists for uid {uid}") from None
-    return Person(entry.pw_name, entry.pw_dir, uid)
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """What came out: the options, and the settings that they were made of, with where each came from."""
-
-    options: Options
-    settings: Settings
 
 
 def resolve(
     settings: Settings, host: str, log: Log, *, config_file: str | None = None, command: str | None = None
-) -> Resolved:
+) -> Options:
     """Read the files and settle every option for `host`.
 
-    `settings` holds what the command line said and is added to. `config_file` is -F: a file that takes the
+    `settings` holds what the command line said; what the files say, and where, is added to it. `config_file` is -F: a file that takes the
     place of both usual ones, "none", or None. `command` is the remote command, or the subsystem, of the command
     line. Raises ConfigError.
     """
     person = local_person()
-    destination = Destination(host, host, person.name, command)
+    destination = Destination(host, host, person.pw_name, command)
     wants_final = _read_files(settings, destination, person, log, config_file)
     hostname = _hostname(settings, host)
     if wants_final:
@@ -75,11 +60,11 @@ def resolve(
         settings.replace("hostname", hostname.replace("%", "%%"), settings.origin("hostname"))
         second = replace(destination, host=hostname, final_pass=True)
         _read_files(settings, second, person, log, config_file)
-    return Resolved(_options(settings, host, hostname, command, person, log), settings)
+    return _options(settings, host, hostname, command, person, log)
 
 
 def _read_files(
-    settings: Settings, destination: Destination, person: Person, log: Log, config_file: str | None
+    settings: Settings, destination: Destination, person: struct_passwd, log: Log, config_file: str | None
 ) -> bool:
     """One pass over the files; whether a `Match final` in them asks for a second."""
     conditions = Conditions(
@@ -88,12 +73,12 @@ def _read_files(
         log,
         lambda hostname, user: tokens(settings, destination.original_host, hostname, user, person),
     )
-    reader = FileReader(settings, conditions, log, person.home)
+    reader = FileReader(settings, conditions, log, person.pw_dir)
     if config_file is not None:
         if config_file != "none":
             reader.read(config_file, user_file=True, check_owner=False)
         return conditions.final_wanted
-    for path, own in ((f"{person.home}/.ssh/config", True), (SYSTEM_FILE, False)):
+    for path, own in ((f"{person.pw_dir}/.ssh/config", True), (SYSTEM_FILE, False)):
         try:
             reader.read(path, user_file=own, check_owner=own)
         except UnreadableFile:
@@ -109,7 +94,7 @@ def _hostname(settings: Settings, host: str) -> str:
     return host if ":" in host else host.lower()
 
 
-def tokens(settings: Settings, host: str, hostname: str, user: str, person: Person) -> Tokens:
+def tokens(settings: Settings, host: str, hostname: str, user: str, person: struct_passwd) -> Tokens:
     """The tokens of ssh_config(5) that are known before connecting."""
     port = str(settings.get("port") or KEYWORDS["port"].default)
     jump = settings.get("proxyjump") or ""
@@ -124,9 +109,9 @@ def tokens(settings: Settings, host: str, hostname: str, user: str, person: Pers
 
     return Tokens({
         "C": connection_hash,
-        "d": person.home,
+        "d": person.pw_dir,
         "h": hostname,
-        "i": str(person.uid),
+        "i": str(person.pw_uid),
         "j": "" if jump == "none" else jump,
         "k": settings.get("hostkeyalias") or host,
         "L": here.partition(".")[0],
@@ -134,7 +119,7 @@ def tokens(settings: Settings, host: str, hostname: str, user: str, person: Pers
         "n": host,
         "p": port,
         "r": user,
-        "u": person.name,
+        "u": person.pw_name,
     })  # fmt: skip
 
 
@@ -144,21 +129,21 @@ def _where(settings: Settings, keyword: str) -> str:
 
 
 def _options(
-    settings: Settings, host: str, hostname: str, command: str | None, person: Person, log: Log
+    settings: Settings, host: str, hostname: str, command: str | None, person: struct_passwd, log: Log
 ) -> Options:
     given = settings.values
     fields: dict[str, Any] = {
         row.field: given.get(keyword, row.default) for keyword, row in KEYWORDS.items() if row.field
     }
-    user = given.get("user") or person.name
+    user = given.get("user") or person.pw_name
     if "user" in given and ("%" in user or "${" in user):
-        first = tokens(settings, host, hostname, person.name, person)
+        first = tokens(settings, host, hostname, person.pw_name, person)
         user = first.expand(user, allowed="dhijkLlnpu", environment=True, where=_where(settings, "user"))
     known = tokens(settings, host, hostname, user, person)
 
     def path(value: str, keyword: str) -> str:
         where = _where(settings, keyword)
-        return expand_tilde(known.expand(value, environment=True, where=where), person.home, where)
+        return expand_tilde(known.expand(value, environment=True, where=where), person.pw_dir, where)
 
     def paths(keyword: str) -> tuple[str, ...]:
         values = given.get(keyword, KEYWORDS[keyword].default)
@@ -194,11 +179,11 @@ def _options(
     })  # fmt: skip
 
 
-def _without_tokens(settings: Settings, keyword: str, person: Person) -> tuple[str, ...]:
+def _without_tokens(settings: Settings, keyword: str, person: struct_passwd) -> tuple[str, ...]:
     values = settings.values.get(keyword, KEYWORDS[keyword].default)
     if values[0].lower() == "none":
         return ()
-    return tuple(expand_tilde(value, person.home, _where(settings, keyword)) for value in values)
+    return tuple(expand_tilde(value, person.pw_dir, _where(settings, keyword)) for value in values)
 
 
 def _algorithms(settings: Settings, keyword: str, kind: AlgorithmKind, log: Log) -> tuple[str, ...]:

@@ -228,6 +228,8 @@ def prefer_known(algorithms: Sequence[str], known_types: Iterable[str]) -> tuple
     The order stays as it is when the first algorithm's key is known already.
     """
     known = set(known_types)
+    if algorithms and key_type_of(algorithms[0]) in known:
+        return tuple(algorithms)
     ours = tuple(name for name in algorithms if key_type_of(name) in known)
     return ours + tuple(name for name in algorithms if name not in ours)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pyssh_cli.errors import ProtocolError
 from pyssh_cli.protocol import messages as m
@@ -36,35 +36,35 @@ MAX_OUTSTANDING_REPLIES = 64 * 1024
 """Requests of ours that a server may leave unanswered."""
 
 
-@dataclass(slots=True, eq=False)
 class Channel:
-    """One channel, seen from our side. Windows are bytes."""
+    """One channel, seen from our side. Windows are bytes.
 
-    local_id: int
-    kind: str
-    remote_id: int = -1
-    """-1 until the server has confirmed the channel."""
-    local_window: int = INITIAL_WINDOW
-    """What the server may still send."""
-    window_size: int = INITIAL_WINDOW
-    """How far `local_window` is refilled."""
-    unreturned: int = 0
-    """Consumed, and not granted again yet."""
-    held: int = 0
-    """Received, and not consumed yet."""
-    remote_window: int = 0
-    remote_max_packet: int = 0
-    eof_sent: bool = False
-    eof_received: bool = False
-    close_sent: bool = False
-    close_received: bool = False
-    replies: deque[str] = field(default_factory=deque)
-    """Our requests that want a reply, oldest first."""
-    until_marker: int = -1
-    """Bytes still to come until the last one of the window as it was when `marked_at` was noted."""
-    marked_at: float = 0.0
-    bytes_received: int = 0
-    bytes_sent: int = 0
+    - `remote_id`: -1 until the server has confirmed the channel.
+    - `local_window`: what the server may still send; `window_size`: how far that is refilled.
+    - `held`: received, and not consumed yet; `unreturned`: consumed, and not granted again yet.
+    - `replies`: our requests that want a reply, oldest first.
+    - `until_marker`: bytes to come until the last one of the window as it was at the time `marked_at`.
+    """
+
+    def __init__(self, local_id: int, kind: str) -> None:
+        self.local_id = local_id
+        self.kind = kind
+        self.remote_id = -1
+        self.local_window = INITIAL_WINDOW
+        self.window_size = INITIAL_WINDOW
+        self.unreturned = 0
+        self.held = 0
+        self.remote_window = 0
+        self.remote_max_packet = 0
+        self.eof_sent = False
+        self.eof_received = False
+        self.close_sent = False
+        self.close_received = False
+        self.replies: deque[str] = deque()
+        self.until_marker = -1
+        self.marked_at = 0.0
+        self.bytes_received = 0
+        self.bytes_sent = 0
 
     @property
     def open(self) -> bool:
@@ -77,15 +77,13 @@ class Channel:
         return self.remote_window if self.open and not self.eof_sent else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """The server confirmed the channel."""
 
     channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRefused:
+class OpenRefused(NamedTuple):
     """The server refused the channel, for the reason code of RFC 4254 section 5.1; `message` is not cleaned."""
 
     channel: Channel
@@ -93,8 +91,7 @@ class OpenRefused:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(NamedTuple):
     """Bytes for one stream of the channel: 0, or a data_type_code such as 1 for stderr.
 
     `data` is a view that holds until the transport is given room to receive more.
@@ -105,29 +102,25 @@ class Data:
     data: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class WindowOpened:
+class WindowOpened(NamedTuple):
     """The server takes more data."""
 
     channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
-class Eof:
+class Eof(NamedTuple):
     """The server sends no more data on the channel."""
 
     channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(NamedTuple):
     """The server closed the channel; ours is closed too now."""
 
     channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelRequest:
+class ChannelRequest(NamedTuple):
     """A request of the server's, such as exit-status; `fields` holds what is specific to it."""
 
     channel: Channel
@@ -136,8 +129,7 @@ class ChannelRequest:
     fields: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RequestAnswered:
+class RequestAnswered(NamedTuple):
     """The reply to a request of ours, in order; `channel` is None for a global request."""
 
     channel: Channel | None
@@ -146,8 +138,7 @@ class RequestAnswered:
     fields: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class GlobalRequest:
+class GlobalRequest(NamedTuple):
     """A global request of the server's; one that wants a reply gets one by `reply_global`."""
 
     name: str
@@ -155,8 +146,7 @@ class GlobalRequest:
     fields: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRequested:
+class OpenRequested(NamedTuple):
     """The server wants to open a channel; the owner accepts or refuses it."""
 
     kind: str

@@ -7,9 +7,8 @@ Authenticated ciphers protect a packet alone; the others pair with a MAC of `mac
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from os import urandom
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyssh_cli.errors import ProtocolError
 from pyssh_cli.protocol.messages import DISCONNECT_MAC_ERROR
@@ -239,8 +238,7 @@ class CipherAndMacOpener:
         return payload_of(buffer, start, end - start - 4)
 
 
-@dataclass(frozen=True, slots=True)
-class CipherSpec:
+class CipherSpec(NamedTuple):
     """One row of the table; sizes in bytes. A cipher with `aead` needs no MAC; one without has `stream`."""
 
     name: str

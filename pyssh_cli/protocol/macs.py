@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyssh_cli.errors import ProtocolError
 from pyssh_cli.protocol.messages import DISCONNECT_MAC_ERROR
@@ -34,8 +34,7 @@ class Mac:
             raise ProtocolError(refusal, DISCONNECT_MAC_ERROR)
 
 
-@dataclass(frozen=True, slots=True)
-class MacSpec:
+class MacSpec(NamedTuple):
     """One row of the table; `key_size` in bytes."""
 
     name: str

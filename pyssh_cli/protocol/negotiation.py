@@ -6,8 +6,8 @@ whether a first packet that the server sent on a guess is to be thrown away.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from os import urandom
+from typing import NamedTuple
 
 from pyssh_cli.errors import NegotiationError, ProtocolError
 from pyssh_cli.protocol.ciphers import CIPHERS
@@ -23,8 +23,7 @@ MAX_NAMES = 1024
 """More names than this in one list are no honest offer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(NamedTuple):
     """What one side offers, each list in order of preference.
 
     `_c2s` is client to server, `_s2c` server to client; languages are left out, as everybody does.
@@ -82,8 +81,7 @@ class Proposal:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
+class Agreement(NamedTuple):
     """What both offers come to. A MAC is None where the cipher needs none."""
 
     kex: str

@@ -23,8 +23,8 @@ nothing goes on until somebody who checked both has said so.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from pyssh_cli.errors import NegotiationError, PeerDisconnected, ProtocolError
 from pyssh_cli.log import DEBUG1, DEBUG2, DEBUG3
@@ -70,8 +70,7 @@ class State(Enum):
     OPEN = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class HostKeyOffered:
+class HostKeyOffered(NamedTuple):
     """The server proved with `signature` over `exchange_hash` that it holds `host_key`: if both are right.
 
     The owner checks the signature (made by `algorithm`), judges the key, and calls `accept_host_key()`.
@@ -83,29 +82,25 @@ class HostKeyOffered:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class KeysTaken:
+class KeysTaken(NamedTuple):
     """A key exchange is done in both directions; `first` says that it was the connection's first."""
 
     first: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ExtensionInfo:
+class ExtensionInfo(NamedTuple):
     """SSH_MSG_EXT_INFO (RFC 8308): extension names and values."""
 
     extensions: dict[str, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Unimplemented:
+class Unimplemented(NamedTuple):
     """The peer did not know the packet of ours with that sequence number (RFC 4253 section 11.4)."""
 
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(NamedTuple):
     """The answer to a transport ping (OpenSSH's PROTOCOL 1.9)."""
 
     data: bytes
@@ -114,8 +109,7 @@ class Pong:
 Event = HostKeyOffered | KeysTaken | ExtensionInfo | Unimplemented | Pong
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """What we offer in a key exchange: algorithm names in order of preference."""
 
     kex: tuple[str, ...]

@@ -8,8 +8,7 @@ messages 60 to 79 of the method at the head of the queue; anything else is refus
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pyssh_cli.errors import ProtocolError
 from pyssh_cli.protocol import messages as m
@@ -21,13 +20,11 @@ MAX_PROMPTS = 128
 Method = Literal["none", "publickey-query", "publickey", "password", "keyboard-interactive"]
 
 
-@dataclass(frozen=True, slots=True)
-class Success:
+class Success(NamedTuple):
     """The server lets the user in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """The request `method` did not suffice. `methods` can continue; `partial` says that it counted."""
 
     method: Method
@@ -35,38 +32,33 @@ class Failure:
     partial: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Banner:
+class Banner(NamedTuple):
     """Text for the person, not cleaned (RFC 4252 section 5.4)."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class KeyAccepted:
+class KeyAccepted(NamedTuple):
     """The server would take a signature by this key (the answer to a query, RFC 4252 section 7)."""
 
     algorithm: str
     blob: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordChangeWanted:
+class PasswordChangeWanted(NamedTuple):
     """The password has expired (RFC 4252 section 8); `prompt` is not cleaned."""
 
     prompt: str
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(NamedTuple):
     """One question of a round; `echo` says whether the answer may be shown. The text is not cleaned."""
 
     text: str
     echo: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AnswersWanted:
+class AnswersWanted(NamedTuple):
     """One round of keyboard-interactive (RFC 4256 section 3.2)."""
 
     name: str

@@ -56,11 +56,14 @@ class Terminal:
         expression = re.compile(pattern.encode(), re.DOTALL)
         deadline = time.monotonic() + timeout
         while True:
+            ended = b"exit" in self._reported
+            if ended:
+                self._drain()
             found = expression.search(self.seen, self._matched)
             if found:
                 self._matched = found.end()
                 return found
-            if not self._read(deadline):
+            if ended or not self._read(deadline):
                 raise TimeoutError(f"no {pattern!r} in {self.seen[self._matched :]!r}")
 
     def send(self, keys: str | bytes) -> None:

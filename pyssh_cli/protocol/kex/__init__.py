@@ -8,8 +8,7 @@ A method is run by `transport`: it makes the client's first message, is fed the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pyssh_cli.errors import ProtocolError
 from pyssh_cli.protocol.messages import DISCONNECT_KEY_EXCHANGE_FAILED
@@ -20,18 +19,21 @@ def kex_failed(message: str) -> ProtocolError:
     return ProtocolError(message, DISCONNECT_KEY_EXCHANGE_FAILED)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class KexResult:
-    """What a key exchange came to."""
+    """What a key exchange came to; it has no repr of its own, so that no secret shows in one.
 
-    host_key: bytes
-    """K_S, the server's public key blob."""
-    signature: bytes
-    """The server's signature of the exchange hash."""
-    hashed: bytes
-    """What stands between K_S and the shared secret in the exchange hash, encoded."""
-    shared_secret: bytes
-    """K, encoded as it is hashed: an mpint, or a string with the hybrid methods."""
+    `host_key` is K_S, the server's public key blob; `signature` the server's of the exchange hash; `hashed` what
+    stands between K_S and the shared secret in the exchange hash, encoded; `shared_secret` is K, encoded as it is
+    hashed: an mpint, or a string with the hybrid methods.
+    """
+
+    __slots__ = ("hashed", "host_key", "shared_secret", "signature")
+
+    def __init__(self, host_key: bytes, signature: bytes, hashed: bytes, shared_secret: bytes) -> None:
+        self.host_key = host_key
+        self.signature = signature
+        self.hashed = hashed
+        self.shared_secret = shared_secret
 
 
 class Kex(Protocol):
@@ -74,8 +76,7 @@ def _dh(group: int) -> Callable[[], Kex]:
     return make
 
 
-@dataclass(frozen=True, slots=True)
-class KexSpec:
+class KexSpec(NamedTuple):
     """One row of the table: the method's name, the hash it uses (hashlib's name), and how to begin a run."""
 
     name: str
