@@ -92,6 +92,7 @@ class Authenticator:
         if failure.partial:
             self._log.verbose(f'Authenticated using "{self._method}" with partial success.')
             self._password_tries = self._interactive_tries = 0
+            self._keys = None  # a key refused before may be what is wanted now
         if failure.method == "password" and not failure.partial and "password" in failure.methods:
             self._log.error("Permission denied, please try again.")
         self._log.debug1(f"Authentications that can continue: {','.join(failure.methods)}")
@@ -111,7 +112,7 @@ class Authenticator:
     def _try_key(self, *, first: bool = False) -> bool:
         """Offer the next key that can be offered; False when none is left."""
         if self._keys is None:
-            self._keys = self._identities.candidates()
+            self._keys = list(self._identities.candidates())
         if first and self._keys and self._keys[0].public is None:
             return False  # a question to the person comes only after the server has said what it takes
         while self._keys:

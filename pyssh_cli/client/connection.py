@@ -293,11 +293,14 @@ class Connection:
 
     def timeout_message(self) -> str:
         """What ConnectTimeout says when it has run out on the established TCP connection."""
-        stage = "banner" if self.transport.state is State.VERSION else "key"
         return (
-            f"Connection timed out during {stage} exchange\nConnection to {self._peer} timed out"
-            " (the server is slow or stuck; a longer ConnectTimeout gives it more time)"
+            f"Connection timed out during {self._stage()} exchange with {self._peer}"
+            " (it is slow or stuck; a longer ConnectTimeout gives it more time)"
         )
+
+    def _stage(self) -> str:
+        """What the handshake is at, in ssh's words."""
+        return "banner" if self.transport.state is State.VERSION else "key"
 
     # The end ----------------------------------------------------------------------------------------------------
 

@@ -114,10 +114,16 @@ class Identities:
         self._log = log
         self._questions = questions
         self._agent_socket: AgentSocket | None = None
+        self._candidates: list[Candidate] | None = None
 
     def candidates(self) -> list[Candidate]:
         """All keys to try: agent keys that the configuration names, the agent's others unless IdentitiesOnly,
-        then files (IdentityFile in ssh_config(5))."""
+        then files (IdentityFile in ssh_config(5)). Gathered once."""
+        if self._candidates is None:
+            self._candidates = self._gather()
+        return self._candidates
+
+    def _gather(self) -> list[Candidate]:
         files = [f for f in (self._file(identity) for identity in self._options.identities) if f]
         preferred: list[Candidate] = []
         others: list[Candidate] = []

@@ -233,6 +233,9 @@ class Session:
         """Bulk: what stdin says is read into the packets that it leaves in."""
         channel = self._channel
         assert channel is not None
+        if not self._connection.takes_data:  # a key exchange has begun since
+            self._watch_stdin(False)
+            return
         size = min(channel.remote_max_packet, ch.MAX_PACKET)
         count = self._packets_a_read
         if channel.sendable < size * count:

@@ -60,17 +60,17 @@ class FileReader:
             keyword, text = split_keyword(raw)
             if not keyword:
                 continue
-            where = f"{path} line {number}"
             try:
                 if keyword in {"host", "match"}:
                     active = False
-                    active = self._block(keyword, text, where, enabled=enabled)
+                    active = self._block(keyword, text, f"{path} line {number}", enabled=enabled)
                 elif keyword == "include":
+                    where = f"{path} line {number}"
                     self._include(_line(keyword, text), where, user_file=user_file, active=active, depth=depth)
                 else:
                     assign(self._settings, self._log, keyword, text, (path, number), active=active)
             except BadValue as problem:
-                self._log.error(f"{where}: {problem}")
+                self._log.error(f"{path} line {number}: {problem}")
                 bad += 1
             except UnknownKeyword:
                 self._log.error(f"{path}: line {number}: Bad configuration option: {keyword}")
@@ -87,17 +87,19 @@ class FileReader:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise UnreadableFile(path, error) from None
-        with open(fd, "rb") as file:
+        try:
             status = os.fstat(fd)
             if check_owner and (status.st_uid not in {0, os.getuid()} or status.st_mode & 0o022):
                 raise ConfigError(f"Bad owner or permissions on {path}")
             self._log.debug1(f"Reading configuration data {path}")
             if S_ISDIR(status.st_mode):
                 return None
-            try:
+            with open(fd, "rb", closefd=False) as file:
                 content = file.read()
-            except OSError as error:
-                raise UnreadableFile(path, error) from None
+        except OSError as error:
+            raise UnreadableFile(path, error) from None
+        finally:
+            os.close(fd)
         if b"\0" in content:  # ssh takes a NUL for the end of its line
             content = b"\n".join(line.partition(b"\0")[0] for line in content.split(b"\n"))
         return content.decode("utf-8", "surrogateescape")
@@ -141,13 +143,11 @@ def assign(settings: Settings, log: Log, keyword: str, text: str, place: tuple[s
 
     `place` is the file, or "command-line", and the line. Raises BadValue or UnknownKeyword.
     """
-    where = f"{place[0]} line {place[1]}"
     keyword = ALIASES.get(keyword, keyword)
-    if not text:
-        raise BadValue(f'no argument after keyword "{keyword}"')
     line = _line(keyword, text)
     row = KEYWORDS.get(keyword)
     if row is None:
+        where = f"{place[0]} line {place[1]}"
         if keyword in DEPRECATED:
             log.debug1(f'{where}: Deprecated option "{keyword}"')
         elif keyword in UNSUPPORTED:

@@ -16,6 +16,9 @@ def split_keyword(line: str) -> tuple[str, str]:
     keyword may be quoted. Empty lines, comments, and a keyword with an open quote, give ("", "").
     """
     line = line.strip(WHITESPACE + "\f")
+    keyword, _, rest = line.partition(" ")
+    if keyword.isalnum() and rest[:1] not in {" ", "\t", "="}:  # nearly every line
+        return keyword.lower(), rest
     if line[:1] == "=":
         line = line[1:].lstrip(WHITESPACE)
     if not line or line[0] == "#":

@@ -46,9 +46,9 @@ def resolve(
 ) -> Options:
     """Read the files and settle every option for `host`.
 
-    `settings` holds what the command line said; what the files say, and where, is added to it. `config_file` is -F: a file that takes the
-    place of both usual ones, "none", or None. `command` is the remote command, or the subsystem, of the command
-    line. Raises ConfigError.
+    `settings` holds what the command line said; what the files say, and where, is added to it. `config_file` is
+    -F: a file that takes the place of both usual ones, "none", or None. `command` is the remote command, or the
+    subsystem, of the command line. Raises ConfigError.
     """
     person = local_person()
     destination = Destination(host, host, person.pw_name, command)

@@ -241,6 +241,8 @@ class Transport:
         is given views to fill in order and returns how many bytes it filled in all; so does this. Not to be
         called unless `can_send`.
         """
+        if not self.can_send:
+            raise AssertionError("bulk data was sent while a key exchange runs")
         head = len(prefix) + 4
         if self._compressor:
             memory = memoryview(bytearray(size))

@@ -146,7 +146,7 @@ class Screen:
         self._directory = tempfile.mkdtemp(prefix="pyssh-tmux-")
         self._environment = {**environment, "TMUX_TMPDIR": self._directory}
         config = Path(self._directory, "tmux.conf")
-        config.write_text("set -g status off\nset -g remain-on-exit on\nset -g window-size manual\n")
+        config.write_text("set -g status off\nset -g remain-on-exit on\n")
         size = ["-x", str(columns), "-y", str(rows)]
         self._tmux("-f", str(config), "new-session", "-d", *size, *argv)
 
@@ -176,7 +176,7 @@ class Screen:
 
     def close(self) -> None:
         """End tmux with all in it."""
-        with contextlib.suppress(subprocess.CalledProcessError):
+        with contextlib.suppress(RuntimeError):
             self._tmux("kill-server")
         shutil.rmtree(self._directory, ignore_errors=True)
 
@@ -184,8 +184,10 @@ class Screen:
         done = subprocess.run(
             ["tmux", "-L", "tests", *arguments],
             env=self._environment,
-            check=True,
+            check=False,
             capture_output=True,
             text=True,
         )
+        if done.returncode:
+            raise RuntimeError(f"tmux {' '.join(arguments)}: {done.stderr}")
         return done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import socket
 import struct
@@ -106,6 +107,7 @@ def test_connect_timeout_covers_the_version_exchange(pyssh: Client, fake_server:
     refused(pyssh.run("box", "true"), r"127\.0\.0\.1", f"port {port}", "timed out")
 
 
+@pytest.mark.beyond_ssh
 def test_connect_timeout_covers_the_key_exchange(pyssh: Client, fake_server: StartFake) -> None:
     def stop_after_kexinit(peer: socket.socket) -> None:
         peer.sendall(b"SSH-2.0-stopped\r\n" + kexinit())
@@ -174,8 +176,6 @@ def test_lines_before_the_version_are_let_pass(pyssh: Client, openssh: Server, f
 
 def relay_both_ways(one: socket.socket, other: socket.socket) -> None:
     """Copy between two sockets until either ends."""
-    import select
-
     while True:
         for ready in select.select([one, other], [], [])[0]:
             data = ready.recv(65536)
@@ -218,7 +218,7 @@ def test_packet_of_a_size_that_cannot_be(pyssh: Client, fake_server: StartFake, 
         drain(peer)
 
     pyssh.aim_at_port(fake_server(wrong).port)
-    refused(pyssh.run("box", "true"), "packet|length")
+    refused(pyssh.run("box", "true"), "packet|length|padding")
 
 
 @pytest.mark.parametrize(
@@ -270,8 +270,6 @@ def flipping_relay(server: Server, after: int) -> Callable[[socket.socket], None
     """A relay to the server that flips one bit of what the server says, `after` bytes on."""
 
     def behave(peer: socket.socket) -> None:
-        import select
-
         seen = 0
         with socket.create_connection(("127.0.0.1", server.port)) as upstream:
             while True:
@@ -297,14 +295,12 @@ def test_corrupted_packet_is_caught(pyssh: Client, openssh: Server, fake_server:
     assert set(done.stdout) <= {0}
     assert len(done.stdout) < 1000000
     assert 1 <= len(done.stderr.splitlines()) <= LINES + 1
-    assert re.search(r"MAC|packet|integrity", done.stderr.decode())
+    assert re.search(r"MAC|packet|integrity|message authentication", done.stderr.decode())
     assert b"Traceback" not in done.stderr
 
 
 def test_tampered_key_exchange_is_caught(pyssh: Client, openssh: Server, fake_server: StartFake) -> None:
     def tamper(peer: socket.socket) -> None:
-        import select
-
         with socket.create_connection(("127.0.0.1", openssh.port)) as upstream:
             while True:
                 for ready in select.select([peer, upstream], [], [])[0]:

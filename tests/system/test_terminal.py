@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-from collections.abc import Callable
 
 import pytest
 
@@ -107,8 +105,7 @@ def test_screen_of_a_full_screen_program_follows_the_window(
 ) -> None:
     pyssh.aim(openssh)
     program = "trap 'tput clear; stty size' WINCH; tput cup 10 20; echo middle; while :; do sleep 0.05; done"
-    pyssh.environment["TERM"] = "xterm"
-    shown = screen("-t", "box", f"bash -c {program!r}" if "'" not in program else f'bash -c "{program}"')
+    shown = screen("-t", "box", f'bash -c "{program}"')
     text = shown.wait_for("middle")
     assert text.splitlines()[10] == " " * 20 + "middle"
     shown.resize(30, 90)
@@ -128,26 +125,23 @@ def test_line_editing_reaches_the_remote_shell(pyssh: Client, openssh: Server, s
 def test_ctrl_c_goes_to_the_remote_command(pyssh: Client, full_server: Server, terminal: OpenTerminal) -> None:
     pyssh.aim(full_server)
     shown = open_shell(terminal)
-    shown.send("trap 'echo inter''rupted' INT; echo wait''ing; sleep 1000\r")
+    shown.send("echo wait''ing; sleep 1000\r")
     shown.expect("waiting\r\n")
     shown.send("\x03")
-    shown.expect("interrupted\r\n")
+    shown.expect(r"\^C.*[#$>] ")
     assert answer(shown, "echo still here") == "still here\n"
 
 
+@pytest.mark.parametrize(("key", "effect"), [("\x1a", "Stopped"), ("\x1c", "Quit")])
 def test_ctrl_z_and_ctrl_backslash_go_to_the_remote_too(
-    pyssh: Client, openssh: Server, terminal: OpenTerminal
+    pyssh: Client, openssh: Server, terminal: OpenTerminal, key: str, effect: str
 ) -> None:
     pyssh.aim(openssh)
     shown = open_shell(terminal)
-    shown.send("cat\r")
-    shown.expect("cat\r\n")
-    shown.send("\x1a")
-    shown.expect("Stopped")
-    shown.send("fg\r")
-    shown.expect("cat\r\n")
-    shown.send("\x1c")
-    shown.expect("Quit")
+    shown.send("sh -c 'echo wait\"\"ing; exec sleep 1000'\r")
+    shown.expect("waiting\r\n")
+    shown.send(key)
+    shown.expect(effect)
 
 
 def test_ctrl_d_ends_the_shell(pyssh: Client, openssh: Server, terminal: OpenTerminal) -> None:
@@ -268,9 +262,7 @@ def test_two_tildes_send_one(pyssh: Client, openssh: Server, terminal: OpenTermi
     shown.expect("gone\r\n")
 
 
-def test_environment_is_sent_as_configured(
-    pyssh: Client, openssh: Server, standing: Callable[[str], Server]
-) -> None:
+def test_environment_is_sent_as_configured(pyssh: Client, openssh: Server) -> None:
     pyssh.aim(openssh, "SendEnv LC_*", "SetEnv LC_SET=here LC_OTHER=there")
     pyssh.environment["LC_SENT"] = "along"
     pyssh.environment["UNSENT"] = "no"
@@ -284,10 +276,3 @@ def test_stopped_client_goes_on_when_continued(pyssh: Client, openssh: Server, t
     shown.kill(signal.SIGSTOP)
     shown.kill(signal.SIGCONT)
     assert answer(shown, "echo still here") == "still here\n"
-
-
-def test_real_terminal_size_program_agrees(pyssh: Client, openssh: Server, terminal: OpenTerminal) -> None:
-    pyssh.aim(openssh)
-    shown = terminal("-t", "box", "stty size", rows=1, columns=500)
-    shown.expect("1 500\r\n")
-    assert subprocess.run(["true"], check=True).returncode == shown.wait()

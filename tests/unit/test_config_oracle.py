@@ -1,0 +1,163 @@
+"""The same files and flags through OpenSSH's `ssh -G` and ours: values, messages and exit codes have to agree.
+
+Left out of the comparison are the algorithm lists (each program has its own defaults) and what only one version
+or distribution of OpenSSH prints.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pyssh_cli.cli import main
+
+SSH = shutil.which("ssh")
+pytestmark = pytest.mark.skipif(SSH is None, reason="needs OpenSSH's ssh")
+
+COMPARED = {
+    "host", "user", "hostname", "port", "addressfamily", "batchmode", "bindaddress", "bindinterface",
+    "canonicalizehostname", "certificatefile", "compression", "connectionattempts", "connecttimeout",
+    "controlmaster", "controlpersist", "addkeystoagent", "clearallforwardings", "escapechar",
+    "exitonforwardfailure", "fingerprinthash", "forwardagent", "forwardx11", "forwardx11timeout",
+    "globalknownhostsfile", "hashknownhosts", "hostkeyalias", "identitiesonly", "identityagent",
+    "ignoreunknown", "kbdinteractiveauthentication", "localcommand", "numberofpasswordprompts",
+    "passwordauthentication", "preferredauthentications", "proxycommand", "proxyjump",
+    "pubkeyauthentication", "rekeylimit", "remotecommand", "requesttty", "sendenv", "sessiontype", "setenv",
+    "stdinnull", "streamlocalbindmask", "stricthostkeychecking", "syslogfacility", "tcpkeepalive", "tunnel",
+    "tunneldevice", "userknownhostsfile", "verifyhostkeydns", "visualhostkey", "serveralivecountmax",
+    "loglevel",
+}  # fmt: skip
+
+FILES = [
+    "", "Port 2200\nUser me\n", "Host h?st\nUser a\nHost *\nUser b\n", "Host * !host\nUser a\n",
+    "Host !host *\nUser a\n", "Host HOST\nUser a\n", "Match host HOST\nUser a\n", "Match !host host\nUser a\n",
+    "Match host=host user=root,*\nUser a\n", "Match exec true\nUser a\n", 'Match exec "exit 1"\nUser a\n',
+    'Match exec "test %h = host"\nUser a\n', "Match final\nUser a\n", "Match !final\nUser a\n",
+    "Match canonical\nUser a\n", "Host host\nHostname real\nMatch final host real\nUser f\nHost real\nPort 9\n",
+    "Hostname %h.Example.ORG\n", "Hostname a%%b\n", "Port=22 \nUser=x # y\n", "Port = 022", "User 'a b'\n",
+    'User "a\\"b"\n', "User a\\ b\n", "User x\r\nPort 23\r\n", "\n# c\n  # d\nUser e#f\n", '"Port" 5\n',
+    "SendEnv A B*\nSendEnv C -B*\nSetEnv X=1 Y='a b' X=3\nSetEnv Z=2\n", "RekeyLimit 1.5G 2h\n",
+    "RekeyLimit default none\n", "ConnectTimeout 1m30s\n", "ConnectTimeout none\n", "EscapeChar none\n",
+    "EscapeChar ^A\n", "LogLevel verbose\n", "LogLevel DEBUG1\n", "StrictHostKeyChecking off\n",
+    "StrictHostKeyChecking accept-new\n", "AddressFamily INET6\n", "RequestTTY force\n", "SessionType none\n",
+    "UserKnownHostsFile ~/%h-%n-%p-%u-%i-%d-%k /%%\n", "UserKnownHostsFile /%C-%L-%l\n",
+    "UserKnownHostsFile none\n", "GlobalKnownHostsFile /a '/b c'\n", "IdentityAgent none\n",
+    "IdentityAgent ~/%h\n", "IdentityFile ~/a\nIdentityFile b\nIdentityFile ~/a\n", "IdentityFile none\n",
+    "HostKeyAlias ABC\n", "ProxyCommand nc  %h \"a\" # b\nProxyJump z\n", "ProxyJump u@x:22,y\nProxyCommand c\n",
+    "ProxyJump none\n", "RemoteCommand ls  %h 'x'\n", "LocalCommand x  y\n", "IgnoreUnknown F*\nFoo 1\n",
+    "AddKeysToAgent 5m\n", "AddKeysToAgent confirm 5m\n", "ControlPersist 5m\n", "TunnelDevice 3\n",
+    "StreamLocalBindMask 0077\n", "PubkeyAuthentication host-bound\n", "KeepAlive no\nTISAuthentication no\n",
+    "Protocol 1\nCipher x\nUseRoaming no\n", "Include /nonexistent/*\nPort 4\n", "Compression yes\n",
+    "PreferredAuthentications a,b\n", "ForwardAgent yes\nForwardX11 yes\nForwardX11Timeout 5m\n",
+]  # fmt: skip
+
+BAD_FILES = [
+    "Foo bar\nBaz 1\nPort 22\n", "Host other\nFoo 1\n", "BatchMode maybe", "BatchMode", "BatchMode yes no",
+    "Port x", "Port 0", "Port 65536", "Port -1", "Port 1e3", 'Port ""', 'Port "22', "Port == 22", "Port 22#c",
+    "=22", "ConnectTimeout x", "ConnectTimeout 1x", 'ConnectTimeout ""', "ConnectTimeout 99999999999",
+    "ConnectionAttempts x", 'ConnectionAttempts ""', "ConnectionAttempts -1", "ConnectionAttempts 99999999999",
+    "RekeyLimit 1", "RekeyLimit x", "RekeyLimit 1G x", "RekeyLimit 1G 1h x", "RekeyLimit 9999999999999G",
+    "Ciphers foo", "Ciphers +aes128-ctr,foo", "Ciphers aes*", "MACs foo", "HostKeyAlgorithms foo",
+    "PubkeyAcceptedAlgorithms ssh-*,zz*", "LogLevel foo", "StrictHostKeyChecking foo", "EscapeChar xx",
+    "AddressFamily foo", "RequestTTY foo", "SessionType foo", "SendEnv A=B", "SetEnv A", "IdentityFile a b",
+    "UserKnownHostsFile a none", 'UserKnownHostsFile ""', "FingerprintHash foo", "IPQoS foo", "Match foo x",
+    "Match", "Match host", "Match all host x", "Match exec", "Match #", "ControlMaster foo", "TunnelDevice x",
+    "LocalForward 1", "DynamicForward x", "AddKeysToAgent foo", "StreamLocalBindMask 9", "ControlPersist x",
+    "SyslogFacility x", "CanonicalDomains ..", "CanonicalizePermittedCNAMEs x", "Compression true",
+    'RemoteCommand a "b', 'Include ""', 'Host ""', "Port\f22",
+]  # fmt: skip
+
+ARGUMENTS = [
+    ["h", "-p", "4", "ls", "-v"], ["-l", "a", "b@h"], ["b@h", "-l", "a"], ["-p", "5", "ssh://b@h:6"],
+    ["ssh://b@h:6", "-p", "5"], ["ssh://h", "-p", "5"], ["ssh://b%40c@h"], ["a@b@h"], ["ssh://h/"],
+    ["ssh://u;fp=x@h"], ["--", "h"], ["h", "--", "ls", "-v"], ["h", "-"], ["-l", "a b", "h"], ["-e", "^A", "h"],
+    ["-e", "none", "h"], ["-b", "1.2.3.4", "-B", "eth0", "h"], ["-qv", "h"], ["-vq", "h"], ["-q", "h"],
+    ["-46", "h"], ["-64", "h"], ["-2", "h"], ["-t", "h"], ["-tt", "h"], ["-ttt", "h"], ["-Tt", "h"], ["-tT", "h"],
+    ["-N", "h"], ["-Nt", "h"], ["-n", "h"], ["-s", "h", "sftp"], ["-axkC", "h"], ["-oRequestTTY=yes", "-t", "h"],
+    ["-o", "Port=2", "-p3", "h"], ["-p3", "-oPort=2", "h"], ["-Cp4", "h"], ["-o", "Port\t=\t44", "h"],
+    ["-o", "#x", "h"], ["-o", "", "h"], ["-oUser=x", "y@h"], ["FOO.bar"], ["[::1]"], ["FE80::1%Eth0"],
+    ["-oSendEnv=A", "-oSendEnv=B", "h"], ["-F", "none", "h"], ["-i", "/etc/passwd", "-oIdentityFile=c", "h"],
+    ["-i", "/nonexistent", "h"],
+]  # fmt: skip
+
+BAD_ARGUMENTS = [
+    ["h;ls"], ["u;ls@h"], ["--", "-h"], ["-l", "-x", "h"], ["-p", "0", "h"], ["-p", "abc", "h"],
+    ["-p", "65536", "h"], ["-e", "xx", "h"], ["-m", "foo", "h"], ["-c", "aes128-ctr,foo", "h"], ["-1", "h"],
+    ["-o", "Foo=1", "h"], ["-o", "Port", "h"], ["-o", "Port=", "h"], ["-o", "Port 22 23", "h"],
+    ["-o", "Host x", "h"], ["-o", "Match all", "h"], ["-o", "Include x", "h"], ["-", "h"],
+    ["-o", "RemoteCommand=x", "h", "ls"], ["-F", "/nonexistent", "h"], ["-E", "/nonexistent/x", "h"],
+    ["h", "-s"], ["-@", "h"], ["-p"], ["-Q", "nonsense"],
+]  # fmt: skip
+
+NO_MESSAGE = [
+    ["ssh://h:0"],
+    ["ssh://h:x"],
+    ["ssh://"],
+    ["ssh://h/path"],
+    ["ssh://@h"],
+    ["@h"],
+    ["ssh://%zz@h"],
+    [],
+]
+
+
+def ssh(arguments: list[str]) -> tuple[int, list[str], list[str]]:
+    assert SSH is not None
+    done = subprocess.run(
+        [SSH, "-G", *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
+    return done.returncode, values(done.stdout), messages(done.stderr)
+
+
+def values(output: str) -> list[str]:
+    lines = [line for line in output.splitlines() if line.partition(" ")[0] in COMPARED | {"identityfile"}]
+    return [line for line in lines if not line.startswith("identityfile ~/.ssh/id_")]
+
+
+def messages(output: str) -> list[str]:
+    """Lines of stderr without versions, without notes on the terminal, and with the usage's text left out."""
+    lines = output.splitlines()
+    for index, line in enumerate(lines):
+        if line.startswith("usage:"):
+            lines = [*lines[:index], "usage"]
+            break
+    skipped = ("OpenSSH_", "pyssh_", "Pseudo-terminal", "debug", "Unsupported KEX")
+    return [line for line in lines if line and not line.startswith(skipped)]
+
+
+def ours(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str], list[str]]:
+    capsys.readouterr()
+    status = main(["-G", *arguments])
+    captured = capsys.readouterr()
+    return status, values(captured.out), messages(captured.err)
+
+
+@pytest.mark.parametrize("text", FILES + BAD_FILES)
+def test_files(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "config"
+    path.write_bytes(text.encode())
+    arguments = ["-F", str(path), "host"]
+    assert ours(arguments, capsys) == ssh(arguments)
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS + BAD_ARGUMENTS + NO_MESSAGE, ids=" ".join)
+def test_arguments(tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "config"
+    path.write_text("Port 77\n")
+    if "-F" not in arguments:
+        arguments = ["-F", str(path), *arguments]
+    assert ours(arguments, capsys) == ssh(arguments)
+
+
+def test_order_of_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "config"
+    path.write_text(
+        "BindAddress 1.2.3.4\nHostKeyAlias a\nRemoteCommand r\nLocalCommand l\nSetEnv A=1\nSendEnv B\n"
+    )
+    arguments = ["-F", str(path), "host"]
+    assert [line.split()[0] for line in ours(arguments, capsys)[1]] == [
+        line.split()[0] for line in ssh(arguments)[1]
+    ]
