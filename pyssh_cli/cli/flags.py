@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyssh_cli import __version__
 from pyssh_cli.config.algorithms import CIPHER, MAC, AlgorithmKind, is_valid_list
@@ -60,8 +59,7 @@ class Answered(Exception):
 Act = Callable[[Invocation, str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(NamedTuple):
     """One row: `argument` is the name of its argument, empty for none; `act` is None while it is not supported.
 
     `group` is the heading it stands under in --help.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from importlib import import_module
@@ -75,6 +76,8 @@ def run(options: Options, log: Log) -> int:
         connection.owner = session
         connection.run_until(connection.keys_judged, deadline, connection.timeout_message)
         _handle_signals(loop, session)
+        gc.freeze()
+        gc.enable()
         connection.run_until(session.finished, None, str)
         return session.exit_status()
     except Killed as killed:

@@ -7,7 +7,7 @@ OpenSSH knows and pyssh does not, so that a configuration written for ssh is not
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyssh_cli.config.patterns import matches_pattern
 from pyssh_cli.keys.algorithms import KEY_ALGORITHMS
@@ -16,8 +16,7 @@ from pyssh_cli.protocol.kex import KEX
 from pyssh_cli.protocol.macs import MACS
 
 
-@dataclass(frozen=True, slots=True)
-class AlgorithmKind:
+class AlgorithmKind(NamedTuple):
     """One kind of algorithm: what it is called in messages, and its names.
 
     `supported` is what pyssh can do, `foreign` what only OpenSSH knows, `default` the list used when the

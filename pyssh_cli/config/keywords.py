@@ -7,8 +7,7 @@ pyssh does it yet is, in `care`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pyssh_cli.config import grammars, values
 from pyssh_cli.config.algorithms import CIPHER, KEX_METHOD, KEY_ALGORITHM, MAC, AlgorithmKind
@@ -18,8 +17,7 @@ from pyssh_cli.log import INFO, LOG_LEVELS, QUIET
 Care = Literal["done", "note", "warn", "refuse"]
 
 
-@dataclass(frozen=True, slots=True)
-class Keyword:
+class Keyword(NamedTuple):
     """One row.
 
     `name` is the manual's spelling; `field` the field of Options that takes the value as it is, or empty where

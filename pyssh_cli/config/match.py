@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyssh_cli.config.patterns import matches_list, matches_pattern
 from pyssh_cli.config.settings import Settings
@@ -16,8 +16,7 @@ from pyssh_cli.config.values import BadValue
 from pyssh_cli.log import Log
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(NamedTuple):
     """What is known of the connection before any file is read.
 
     `host` is what Host lines compare: the host as typed, or after the first pass the name it came to.

@@ -6,12 +6,10 @@ have been expanded in every field that takes them unless said.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """One private key file to try. `explicit` ones were named by -i or IdentityFile; the others are defaults,
     and those are passed over in silence when they are missing."""
 
@@ -19,8 +17,7 @@ class Identity:
     explicit: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """Everything `client/` needs to know of a connection; times are seconds, sizes bytes."""
 
     original_host: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pwd import getpwuid, struct_passwd
 from typing import Any
 
@@ -58,7 +57,7 @@ def resolve(
         log.debug1("configuration requests final Match pass")
         log.debug1("re-parsing configuration")
         settings.replace("hostname", hostname.replace("%", "%%"), settings.origin("hostname"))
-        second = replace(destination, host=hostname, final_pass=True)
+        second = destination._replace(host=hostname, final_pass=True)
         _read_files(settings, second, person, log, config_file)
     return _options(settings, host, hostname, command, person, log)
 

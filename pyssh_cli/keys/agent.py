@@ -7,7 +7,7 @@ draft-ietf-sshm-ssh-agent).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyssh_cli.errors import AgentError, ProtocolError
 from pyssh_cli.keys.algorithms import KEY_ALGORITHMS
@@ -27,8 +27,7 @@ _SIGN_REQUEST = 13
 _SIGN_RESPONSE = 14
 
 
-@dataclass(frozen=True, slots=True)
-class AgentKey:
+class AgentKey(NamedTuple):
     """A key that the agent holds, with the comment that the agent gives it (not cleaned for a terminal)."""
 
     public: PublicKey

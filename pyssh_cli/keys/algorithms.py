@@ -6,11 +6,10 @@ these tables costs nothing, so key exchange offers, configuration and -Q may all
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class KeyType:
+class KeyType(NamedTuple):
     """A kind of key, as the first string of its blob names it.
 
     `short_name` is what ssh calls it in messages and ssh-keygen -l in parentheses. `curve` is the NIST curve by
@@ -23,8 +22,7 @@ class KeyType:
     bits: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class KeyAlgorithm:
+class KeyAlgorithm(NamedTuple):
     """A signature algorithm, as HostKeyAlgorithms, PubkeyAcceptedAlgorithms and signature blobs name it.
 
     `key_type` is the type of the keys that make such signatures. `hash_name` is hashlib's name of the hash that

@@ -9,8 +9,7 @@ from __future__ import annotations
 import binascii
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pyssh_cli.errors import KeyFileError
 from pyssh_cli.keys.algorithms import KEY_TYPES, key_type_of
@@ -43,8 +42,7 @@ Marker = Literal["", "@cert-authority", "@revoked"]
 _MARKERS: dict[bytes, Marker] = {b"@cert-authority": "@cert-authority", b"@revoked": "@revoked"}
 
 
-@dataclass(frozen=True, slots=True)
-class KnownHost:
+class KnownHost(NamedTuple):
     """One line of a known_hosts file. `line` counts from 1; `names` is its first field, uncleaned."""
 
     file: str
@@ -59,8 +57,7 @@ class KnownHost:
         return HASHED_NAME if self.names.startswith("|") else self.names
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What the files say of a host's key.
 
     - "match": `entry` is the line that holds this key for this host.
@@ -194,8 +191,7 @@ class KnownHosts:
         return lines
 
 
-@dataclass(frozen=True, slots=True)
-class _Fields:
+class _Fields(NamedTuple):
     """A line taken apart, nothing decoded yet."""
 
     marker: Marker

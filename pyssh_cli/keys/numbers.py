@@ -6,31 +6,35 @@ signs with them. None of it shows in a repr.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pyssh_cli.errors import KeyFileError
 from pyssh_cli.wire import mpint, string
 
 
-@dataclass(frozen=True, slots=True)
-class Ed25519Numbers:
+class Ed25519Numbers(NamedTuple):
     """RFC 8032 section 5.1.5: `seed` and the `point` that follows from it, 32 bytes each."""
 
-    seed: bytes = field(repr=False)
+    seed: bytes
     point: bytes
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(...)"  # the numbers are secret
 
     def public_blob(self) -> bytes:
         """RFC 8709 section 4."""
         return string(b"ssh-ed25519") + string(self.point)
 
 
-@dataclass(frozen=True, slots=True)
-class EcdsaNumbers:
+class EcdsaNumbers(NamedTuple):
     """`curve` by SSH's name, the uncompressed public `point` (SEC1 section 2.3.3), and the `scalar`."""
 
     curve: str
     point: bytes
-    scalar: int = field(repr=False)
+    scalar: int
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(...)"  # the numbers are secret
 
     def public_blob(self) -> bytes:
         """RFC 5656 section 3.1."""
@@ -38,16 +42,18 @@ class EcdsaNumbers:
         return string(b"ecdsa-sha2-" + curve) + string(curve) + string(self.point)
 
 
-@dataclass(frozen=True, slots=True)
-class RsaNumbers:
+class RsaNumbers(NamedTuple):
     """RFC 8017 section 3.2, with `iqmp` the inverse of `q` modulo `p`."""
 
-    modulus: int = field(repr=False)
+    modulus: int
     public_exponent: int
-    private_exponent: int = field(repr=False)
-    iqmp: int = field(repr=False)
-    p: int = field(repr=False)
-    q: int = field(repr=False)
+    private_exponent: int
+    iqmp: int
+    p: int
+    q: int
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(...)"  # the numbers are secret
 
     def public_blob(self) -> bytes:
         """RFC 4253 section 6.6."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pyssh_cli.errors import KeyFileError, PassphraseNeeded, ProtocolError, WrongPassphrase
 from pyssh_cli.keys.algorithms import KEY_TYPES
@@ -23,8 +23,7 @@ MAX_BCRYPT_ROUNDS = 1 << 16
 """About ten minutes of work. ssh-keygen -a takes more, but a file that asks for it is damaged or a trap."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyFileCipher:
+class KeyFileCipher(NamedTuple):
     """How a key file's private section is sealed: sizes in bytes, and `unseal(key, iv, sealed, tag)`.
 
     `unseal` returns the plain section, or raises WrongPassphrase where the cipher can tell.
@@ -37,16 +36,18 @@ class KeyFileCipher:
     unseal: Callable[[bytes, bytes, bytes, bytes], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class KeyFile:
+class KeyFile(NamedTuple):
     """The outer layer of a file: all of it can be read without the passphrase."""
 
     cipher: str
     kdf: str
-    kdf_options: bytes = field(repr=False)
+    kdf_options: bytes
     public: PublicKey
-    sealed: bytes = field(repr=False)
-    tag: bytes = field(repr=False)
+    sealed: bytes
+    tag: bytes
+
+    def __repr__(self) -> str:
+        return f"KeyFile({self.cipher}, {self.kdf}, {self.public})"  # nothing of what is sealed
 
     @property
     def encrypted(self) -> bool:

@@ -7,7 +7,7 @@ package; the first `verify` loads the part of it that the key's type needs.
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pyssh_cli.errors import KeyFileError, ProtocolError
 from pyssh_cli.keys.algorithms import KEY_ALGORITHMS, KEY_TYPES, KeyAlgorithm, KeyType
@@ -17,8 +17,7 @@ RSA_MODULUS_BITS = range(1024, 16384 + 1)
 """What OpenSSH takes for an RSA modulus; RequiredRSASize may ask for more, not less."""
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKey:
+class PublicKey(NamedTuple):
     """A public key in its wire form (RFC 4253 section 6.6). Made by `parse`; equal when the blobs are.
 
     `type` is the first string of `blob`. `bits` is the size as ssh-keygen -l tells it, 0 for a type we do not
@@ -26,8 +25,11 @@ class PublicKey:
     """
 
     type: str
-    blob: bytes = field(repr=False)
+    blob: bytes
     bits: int = 0
+
+    def __repr__(self) -> str:
+        return f"PublicKey({self.type}, {self.bits} bits)"
 
     @classmethod
     def parse(cls, blob: bytes) -> PublicKey:

@@ -7,10 +7,10 @@ A channel's life. It is opened by us (`open`) and confirmed or refused by the se
 side may send EOF, after which it sends no more data, and must send CLOSE, after which it sends nothing; the
 channel is gone when both have. A server's CLOSE is answered at once (RFC 4254 section 5.3).
 
-The window. We grant the server a window, give back what was consumed once that is half of it, and widen it fourfold, up
-to MAX_WINDOW, when the sender turns out to be held back by it: when a whole window arrived in little more than
-the one round trip that it takes to grant it, while the reader keeps up. A window larger than the path needs would
-only cost memory, and time in cold caches.
+The window. We grant the server a window, give back what was consumed once that is half of it, and widen it
+fourfold, up to MAX_WINDOW, when the sender turns out to be held back by it: when a whole window arrived in little
+more than the one round trip that it takes to grant it, while the reader keeps up. A window larger than the path
+needs would only cost memory, and time in cold caches.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ A pure state machine: it reads no terminal and does nothing of what an escape as
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 _LINE_ENDS = b"\r\n"
 
@@ -25,8 +25,7 @@ class Action(Enum):
     HELP = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Escape:
+class Escape(NamedTuple):
     """One row of the table: the byte typed after the escape character, what it asks for, its line in the help."""
 
     key: int

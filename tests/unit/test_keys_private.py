@@ -151,8 +151,8 @@ def test_repr_and_errors_show_no_secret(folder: Path) -> None:
         assert not hasattr(key, "__dict__")
     numbers = rsa.generate_private_key(65537, 2048).private_numbers()
     ours = RsaNumbers(numbers.public_numbers.n, 65537, numbers.d, numbers.iqmp, numbers.p, numbers.q)
-    assert repr(ours) == "RsaNumbers(public_exponent=65537)"
-    assert repr(EcdsaNumbers("nistp256", b"", 12345)) == "EcdsaNumbers(curve='nistp256', point=b'')"
+    assert repr(ours) == "RsaNumbers(...)"
+    assert repr(EcdsaNumbers("nistp256", b"", 12345)) == "EcdsaNumbers(...)"
 
 
 # Damage
