@@ -50,21 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str], log: Log) -> int:
-    from pyssh_cli.cli.flags import Answered, version_line
-    from pyssh_cli.cli.invocation import LongFlag, UsageError, parse
+    from pyssh_cli.cli.command import read
+    from pyssh_cli.cli.flags import Answered
+    from pyssh_cli.cli.invocation import UsageError
 
     try:
-        invocation = parse(arguments, log)
+        invocation = read(arguments, log)
     except Answered as answered:
         _print(answered.text, to_stderr=answered.to_stderr)
-        return 0
-    except LongFlag as flag:
-        if flag.name == "version":
-            _print(version_line())
-        else:
-            from pyssh_cli.cli.command import help_text
-
-            _print(help_text())
         return 0
     except UsageError as error:
         _print(str(error), to_stderr=True)

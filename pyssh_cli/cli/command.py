@@ -1,31 +1,53 @@
-"""The command as click knows it: its options from the flags' table, its help, its way in for Python callers.
+"""The command as click knows it: its options from the flags' table, its parser, its help.
 
-Reading arguments is ssh's own grammar (`invocation`), which click's parser cannot do: flags behind the
-destination, and a command whose words are left alone. Loaded only when click is needed, for it costs more time
-than reading the whole configuration.
+ssh's grammar has flags before and behind the destination, and none in the command; so click's parser is run on
+each of the two places, and `invocation` puts together what it finds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from pyssh_cli.cli import perform
-from pyssh_cli.cli.flags import FLAGS, GROUPS
-from pyssh_cli.cli.invocation import parse
+from pyssh_cli.cli.flags import FLAGS, GROUPS, Answered, Flag, Invocation, version_line
+from pyssh_cli.cli.invocation import UsageError, parse
 from pyssh_cli.log import Log
-
-_REPEATED = "iov"
 
 
 class SshCommand(click.Command):
     """A click command with ssh's grammar and a help that goes by groups."""
 
+    allow_interspersed_args = False
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read `args` and leave the Invocation in `ctx.obj`."""
-        ctx.obj = parse(args, Log())
+        """Read `args` and leave the Invocation in `ctx.obj`, where a Log may have been left for it."""
+        log = ctx.obj if isinstance(ctx.obj, Log) else Log()
+        ctx.obj = parse(args, log, lambda words: self._read_flags(ctx, words))
         return []
+
+    def _read_flags(self, ctx: click.Context, words: list[str]) -> tuple[list[tuple[Flag, str]], list[str], bool]:
+        """The flags at the front of `words` (see `invocation.ReadFlags`)."""
+        try:
+            values, rest, order = self.make_parser(ctx).parse_args(list(words))
+        except click.NoSuchOption as error:
+            raise UsageError(f"unknown option -- {error.option_name[1:2]}") from None
+        except click.BadOptionUsage as error:
+            raise UsageError(f"option requires an argument -- {error.option_name[1:2]}") from None
+        found: list[tuple[Flag, str]] = []
+        for option in order:
+            if option.name == "help":
+                raise Answered(self.get_help(ctx))
+            if option.name == "version":
+                raise Answered(version_line())
+            flag = FLAGS[str(option.name)[-1]]
+            found.append((flag, values[option.name].pop(0) if flag.argument else ""))
+        taken = len(words) - len(rest)
+        # A "--" that is the argument of the last flag does not end them.
+        ended = taken > 0 and words[taken - 1] == "--" and not (found and found[-1][1] == "--")
+        return found, rest, ended
 
     def invoke(self, ctx: click.Context) -> Any:
         """Do what the command line says, and exit with its status."""
@@ -53,16 +75,21 @@ class SshCommand(click.Command):
 
 
 def _option(letter: str) -> click.Option:
+    """A flag as click declares it. All that take an argument may be repeated: which one counts is ssh's rule."""
     flag = FLAGS[letter]
     names = [f"flag_{letter}", f"-{letter}"]
     if flag.argument:
-        return click.Option(names, metavar=flag.argument, multiple=letter in _REPEATED, help=flag.help)
+        return click.Option(names, metavar=flag.argument, multiple=True, help=flag.help)
     return click.Option(names, count=True, help=flag.help)
 
 
 pyssh = SshCommand(
     "pyssh",
-    params=[_option(letter) for letter in FLAGS],
+    params=[
+        *(_option(letter) for letter in FLAGS),
+        click.Option(["--help"], is_flag=True, help="Show this and exit."),
+        click.Option(["--version"], is_flag=True, help="Show the version and exit."),
+    ],
     help=(
         "Log in to a remote machine, or run a command on it, over SSH. The destination is [user@]host or "
         "ssh://[user@]host[:port]; without a command it is a login shell."
@@ -72,7 +99,10 @@ pyssh = SshCommand(
 )
 
 
-def help_text() -> str:
-    """What --help prints."""
-    with click.Context(pyssh, info_name="pyssh", max_content_width=100) as ctx:
-        return pyssh.get_help(ctx)
+def read(arguments: Sequence[str], log: Log) -> Invocation:
+    """What a command line says. Raises UsageError, Answered, other PysshErrors.
+
+    Not `pyssh.main`: what happens after reading is not click's, which has ways of its own with signals and pipes.
+    """
+    invocation: Invocation = pyssh.make_context("pyssh", list(arguments), obj=log, max_content_width=100).obj
+    return invocation

@@ -5,11 +5,10 @@ Not what a flag does to it: that is the flags' table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 from pyssh_cli.cli.destination import BadDestination, is_valid_host, is_valid_user, split_destination
-from pyssh_cli.cli.flags import FLAGS, Invocation, usage
+from pyssh_cli.cli.flags import Flag, Invocation, usage
 from pyssh_cli.errors import PysshError
 from pyssh_cli.log import Log
 
@@ -21,27 +20,24 @@ class UsageError(PysshError):
         super().__init__(f"{complaint}\n{usage()}" if complaint else usage())
 
 
-class LongFlag(Exception):
-    """--help or --version stands where a flag may stand; the argument says which."""
-
-    def __init__(self, name: Literal["help", "version"]) -> None:
-        super().__init__(name)
-        self.name = name
+ReadFlags = Callable[[list[str]], tuple[list[tuple[Flag, str]], list[str], bool]]
+"""Takes the flags off the front of a list of words: the flags in their order, each with its argument; the words
+that are left; whether `--` ended them. Raises UsageError."""
 
 
-def parse(arguments: Sequence[str], log: Log) -> Invocation:
-    """Read a command line, without the program's name.
+def parse(arguments: Sequence[str], log: Log, read_flags: ReadFlags) -> Invocation:
+    """Read a command line, without the program's name. What a flag looks like is up to `read_flags`.
 
     Flags stand before or behind the destination, up to the first word of the command; `--` ends them. Flags act
-    in the order they stand in, as ssh's do. Raises UsageError, other PysshErrors for bad arguments, and LongFlag.
+    in the order they stand in, as ssh's do. Raises UsageError, other PysshErrors for bad arguments, and Answered.
     """
     invocation = Invocation(log)
-    words, ended = _take_flags(list(arguments), invocation)
+    words, ended = _act_on_flags(list(arguments), invocation, read_flags)
     if not words:
         raise UsageError
     _take_destination(words.pop(0), invocation)
     if not ended:
-        words, _ = _take_flags(words, invocation)
+        words, _ = _act_on_flags(words, invocation, read_flags)
     if words:
         invocation.command = " ".join(words)
     elif invocation.settings.get("sessiontype") == "subsystem":
@@ -56,40 +52,15 @@ def parse(arguments: Sequence[str], log: Log) -> Invocation:
     return invocation
 
 
-def _take_flags(words: list[str], invocation: Invocation) -> tuple[list[str], bool]:
+def _act_on_flags(words: list[str], invocation: Invocation, read_flags: ReadFlags) -> tuple[list[str], bool]:
     """Act on the flags that `words` begin with; what is left, and whether `--` ended them."""
-    queue = words[::-1]
-    while queue:
-        word = queue.pop()
-        if word == "--":
-            return queue[::-1], True
-        if len(word) < 2 or word[0] != "-":
-            queue.append(word)
-            break
-        if word == "--help":
-            raise LongFlag("help")
-        if word == "--version":
-            raise LongFlag("version")
-        at = 1
-        while at < len(word):
-            letter = word[at]
-            at += 1
-            flag = FLAGS.get(letter)
-            if flag is None:
-                raise UsageError(f"unknown option -- {letter}")
-            argument = ""
-            if flag.argument:
-                if at < len(word):
-                    argument, at = word[at:], len(word)
-                elif queue:
-                    argument = queue.pop()
-                else:
-                    raise UsageError(f"option requires an argument -- {letter}")
-            if flag.act is None:
-                invocation.unsupported = invocation.unsupported or letter
-            else:
-                flag.act(invocation, argument)
-    return queue[::-1], False
+    flags, rest, ended = read_flags(words)
+    for flag, argument in flags:
+        if flag.act is None:
+            invocation.unsupported = invocation.unsupported or flag.letter
+        else:
+            flag.act(invocation, argument)
+    return rest, ended
 
 
 def _take_destination(word: str, invocation: Invocation) -> None:

