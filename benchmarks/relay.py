@@ -7,7 +7,6 @@ number it prints, to TARGET_PORT, each way later by MILLISECONDS, until it is ki
 
 from __future__ import annotations
 
-import contextlib
 import select
 import socket
 import sys
@@ -15,7 +14,6 @@ import time
 from collections import deque
 
 _CHUNK = 1 << 20
-_SOCKET_BUFFER = 8 << 20
 
 
 class _Way:
@@ -66,19 +64,21 @@ class _Way:
 
 
 class Relay:
-    """Relays connections to `target_port`, each byte `delay` seconds later, in one thread."""
+    """Relays connections to `target_port`, each byte `delay` seconds later, in one thread.
+
+    Connecting itself is not delayed: the kernel answers for the relay.
+    """
 
     def __init__(self, delay: float, target_port: int) -> None:
         self._delay = delay
         self._target_port = target_port
-        self._listener = _listener()
+        self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._poll = select.epoll()
         self._poll.register(self._listener.fileno(), select.EPOLLIN)
-        self._sources: dict[int, _Way] = {}
-        self._sinks: dict[int, _Way] = {}
-        self._arrivals: deque[tuple[float, socket.socket]] = deque()
-        """Connections whose beginning is still on its way to the target."""
+        self._from: dict[int, _Way] = {}
+        self._to: dict[int, _Way] = {}
+        self._watched: dict[int, int] = {}
 
     def serve(self) -> None:
         """Relay for ever."""
@@ -86,45 +86,22 @@ class Relay:
             for fd, events in self._poll.poll(self._until_due()):
                 if fd == self._listener.fileno():
                     self._accept()
-                    continue
-                way = self._sources.get(fd)
-                if way and not way.ended and events & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
-                    way.take(self._delay)
-                    if way.ended:
-                        self._watch(fd)
-                if fd in self._sinks:
-                    self._sinks[fd].blocked = False
-            self._deliver()
+                elif events & select.EPOLLOUT:
+                    self._to[fd].blocked = False
+                if events & ~select.EPOLLOUT and fd in self._from and not self._from[fd].ended:
+                    self._from[fd].take(self._delay)
+            now = time.monotonic()
+            for way in list(self._from.values()):
+                if way.source.fileno() in self._from:  # its other direction may have ended the connection
+                    self._deliver(way, now)
 
     def _until_due(self) -> float:
-        """Seconds until the next piece or beginning is due, -1 for none."""
-        due = [way.under_way[0][0] for way in self._sources.values() if way.under_way and not way.blocked]
-        if self._arrivals:
-            due.append(self._arrivals[0][0])
+        """Seconds until the next piece is due, -1 for none."""
+        due = [way.under_way[0][0] for way in self._from.values() if way.under_way and not way.blocked]
         return max(min(due) - time.monotonic(), 0) if due else -1
 
     def _accept(self) -> None:
         near, _ = self._listener.accept()
-        self._arrivals.append((time.monotonic() + 2 * self._delay, near))
-
-    def _deliver(self) -> None:
-        now = time.monotonic()
-        while self._arrivals and self._arrivals[0][0] <= now:
-            self._connect(self._arrivals.popleft()[1])
-        for way in list(self._sources.values()):
-            if way.under_way and not way.blocked:
-                was_blocked = way.blocked
-                try:
-                    way.give(now)
-                except OSError:
-                    self._close(way)
-                    continue
-                if way.blocked != was_blocked:
-                    self._watch(way.sink.fileno())
-            if way.finished and self._sources[way.sink.fileno()].finished:
-                self._close(way)
-
-    def _connect(self, near: socket.socket) -> None:
         try:
             far = socket.create_connection(("127.0.0.1", self._target_port))
         except OSError:
@@ -133,36 +110,33 @@ class Relay:
         for one, other in ((near, far), (far, near)):
             one.setblocking(False)
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            way = _Way(one, other)
-            self._sources[one.fileno()] = way
-            self._sinks[other.fileno()] = way
-        for one in (near, far):
-            self._poll.register(one.fileno(), 0)
-            self._watch(one.fileno())
+            self._from[one.fileno()] = self._to[other.fileno()] = _Way(one, other)
+            self._watched[one.fileno()] = select.EPOLLIN
+            self._poll.register(one.fileno(), select.EPOLLIN)
 
-    def _watch(self, fd: int) -> None:
-        """Wait for what the connection's two directions want of this socket."""
-        reads = select.EPOLLIN if not self._sources[fd].ended else 0
-        writes = select.EPOLLOUT if self._sinks[fd].blocked else 0
-        self._poll.modify(fd, reads | writes)
+    def _deliver(self, way: _Way, now: float) -> None:
+        try:
+            if not way.blocked:
+                way.give(now)
+        except OSError:
+            self._close(way)
+            return
+        if way.finished and self._from[way.sink.fileno()].finished:
+            self._close(way)
+            return
+        for fd in (way.source.fileno(), way.sink.fileno()):
+            wanted = 0 if self._from[fd].ended else select.EPOLLIN
+            wanted |= select.EPOLLOUT if self._to[fd].blocked else 0
+            if wanted != self._watched[fd]:
+                self._poll.modify(fd, wanted)
+                self._watched[fd] = wanted
 
     def _close(self, way: _Way) -> None:
         for one in (way.source, way.sink):
-            with contextlib.suppress(OSError):
-                self._poll.unregister(one.fileno())
-            self._sources.pop(one.fileno(), None)
-            self._sinks.pop(one.fileno(), None)
-        way.source.close()
-        way.sink.close()
-
-
-def _listener() -> socket.socket:
-    listener = socket.socket()
-    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-        listener.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(64)
-    return listener
+            fd = one.fileno()
+            del self._from[fd], self._to[fd], self._watched[fd]
+            self._poll.unregister(fd)
+            one.close()
 
 
 if __name__ == "__main__":

@@ -148,7 +148,11 @@ class Screen:
         config = Path(self._directory, "tmux.conf")
         config.write_text("set -g status off\nset -g remain-on-exit on\n")
         size = ["-x", str(columns), "-y", str(rows)]
-        self._tmux("-f", str(config), "new-session", "-d", *size, *argv)
+        try:
+            self._tmux("-f", str(config), "new-session", "-d", *size, *argv)
+        except RuntimeError:
+            self.close()
+            raise
 
     def text(self) -> str:
         """The screen's lines as they look now."""

@@ -77,5 +77,5 @@ def test_connection_lost_in_the_middle_gives_255(pyssh: Client, sshd: StartServe
         server.stop()
         _, err = client.communicate(timeout=PATIENCE)
     assert client.returncode == 255
-    assert b"127.0.0.1" in err
+    assert len(err.splitlines()) == 1
     assert b"Traceback" not in err

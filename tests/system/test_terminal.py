@@ -125,7 +125,7 @@ def test_line_editing_reaches_the_remote_shell(pyssh: Client, openssh: Server, s
 def test_ctrl_c_goes_to_the_remote_command(pyssh: Client, full_server: Server, terminal: OpenTerminal) -> None:
     pyssh.aim(full_server)
     shown = open_shell(terminal)
-    shown.send("echo wait''ing; sleep 1000\r")
+    shown.send("sh -c 'echo wait\"\"ing; exec sleep 1000'\r")
     shown.expect("waiting\r\n")
     shown.send("\x03")
     shown.expect(r"\^C.*[#$>] ")

@@ -252,7 +252,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 def test_interrupt_ends_by_sigint(tmp_path: Path) -> None:
     config = tmp_path / "config"
-    config.write_text(f"Match exec 'touch {tmp_path}/started; sleep 20'\n")
+    config.write_text(f"Match exec 'echo > {tmp_path}/started; exec sleep 20'\n")
     process = start("-m", "pyssh_cli", "-F", str(config), "-G", "host")
     while not (tmp_path / "started").exists():
         assert process.poll() is None
