@@ -13,16 +13,16 @@ as_root() {
     fi
 }
 
-# need COMMAND=PACKAGE ...: install the Debian packages of the commands that are missing. The services that some of
+# need COMMAND=PACKAGE ...: install the Debian packages of the commands (or files) that are missing. The services that some of
 # them bring are neither started nor enabled: nothing may listen on port 22 because of us.
 need() {
     local missing=() pair
     for pair in "$@"; do
-        if [[ ${pair%%=*} == ensurepip ]]; then
-            python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=("${pair#*=}")
-        else
-            PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
-        fi
+        case $pair in
+        ensurepip=*) python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=("${pair#*=}") ;;
+        /*) [[ -e ${pair%%=*} ]] || missing+=("${pair#*=}") ;;
+        *) PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}") ;;
+        esac
     done
     [[ ${#missing[@]} -eq 0 ]] && return
     if ! command -v apt-get >/dev/null; then
@@ -30,24 +30,21 @@ need() {
         return 1
     fi
     echo "Installing ${missing[*]}"
-    local guard=/usr/sbin/policy-rc.d status=0
-    if [[ -e $guard ]]; then
-        guard=
-    else
-        printf '#!/bin/sh\nexit 101\n' | as_root tee "$guard" >/dev/null
-        as_root chmod 755 "$guard"
-    fi
-    {
-        as_root apt-get -qq update &&
-            as_root env DEBIAN_FRONTEND=noninteractive \
-                apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
-    } || status=$?
-    [[ -n $guard ]] && as_root rm -f "$guard"
+    (
+        guard=/usr/sbin/policy-rc.d
+        if [[ ! -e $guard ]]; then
+            trap 'as_root rm -f "$guard"' EXIT
+            printf '#!/bin/sh\nexit 101\n' | as_root tee "$guard" >/dev/null
+            as_root chmod 755 "$guard"
+        fi
+        as_root apt-get -qq update
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+    )
     if command -v systemctl >/dev/null; then
-        case " ${missing[*]} " in *" openssh-server "*) as_root systemctl -q disable ssh.service || true ;; esac
-        case " ${missing[*]} " in *" tinysshd "*) as_root systemctl -q disable tinysshd.socket || true ;; esac
-    fi 2>/dev/null
-    return "$status"
+        [[ " ${missing[*]} " != *" openssh-server "* ]] || as_root systemctl -q disable ssh.service || true
+        [[ " ${missing[*]} " != *" tinysshd "* ]] || as_root systemctl -q disable tinysshd.socket || true
+    fi
 }
 
 # make_venv [EXTRA]: .venv with pyssh in it, editable, with the optional dependencies of that name. Nothing happens

@@ -7,10 +7,10 @@ A channel's life. It is opened by us (`open`) and confirmed or refused by the se
 side may send EOF, after which it sends no more data, and must send CLOSE, after which it sends nothing; the
 channel is gone when both have. A server's CLOSE is answered at once (RFC 4254 section 5.3).
 
-The window. We grant the server a window, give back what was consumed once that is half of it, and widen it
-fourfold, up to MAX_WINDOW, when the sender turns out to be held back by it: when a whole window arrived in little
-more than the one round trip that it takes to grant it, while the reader keeps up. A window larger than the path
-needs would only cost memory, and time in cold caches.
+The window. We grant the server a window, give back what was consumed in pieces of some size, and widen it
+fourfold, up to MAX_WINDOW, when the sender turns out to be held back by it: when a whole window arrived within a
+few of the round trips that it takes to grant it, while the reader keeps up. A window larger than the path needs
+would only cost memory, and time in cold caches.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ MAX_WINDOW = 32 * 1024 * 1024
 MAX_PACKET = 32 * 1024
 """The maximum packet size we ask for, in bytes of data; OpenSSH never sends more."""
 
-MAX_OUTSTANDING_REPLIES = 64 * 1024
-"""Requests of ours that a server may leave unanswered."""
+HELD_BACK = 4
+"""Round trips within which a whole window goes by when the window, and not the path, is what holds the sender.
+It takes one at least; bursts and the time that both ends need make it more."""
 
 
 class Channel:
@@ -260,10 +261,13 @@ class Channels:
         """
         channel.held -= count
         channel.unreturned += count
-        if channel.unreturned * 2 < channel.window_size or not channel.open or channel.eof_received:
+        if not channel.marked_at:
+            channel.marked_at = now
+            channel.until_marker = channel.local_window
+        if channel.unreturned < _adjust_at(channel.window_size) or not channel.open or channel.eof_received:
             return
         if channel.until_marker <= 0:
-            if channel.marked_at and self._is_held_back(channel, now):
+            if self._is_held_back(channel, now):
                 growth = min(3 * channel.window_size, MAX_WINDOW - channel.window_size)
                 channel.window_size += growth
                 channel.unreturned += growth
@@ -278,7 +282,7 @@ class Channels:
         return (
             self.round_trip > 0
             and channel.held * 4 <= channel.window_size
-            and now - channel.marked_at <= 2 * self.round_trip
+            and now - channel.marked_at <= HELD_BACK * self.round_trip
         )
 
     # The server's to do -----------------------------------------------------------------------------------------
@@ -334,9 +338,10 @@ class Channels:
     def _on_confirmation(self, channel: Channel, reader: Reader) -> Event:
         if channel.remote_id >= 0:
             raise ProtocolError("The server confirms a channel twice")
-        channel.remote_id = reader.uint32()
-        channel.remote_window = reader.uint32()
-        channel.remote_max_packet = reader.uint32()
+        remote_id, window, packet = reader.uint32(), reader.uint32(), reader.uint32()
+        if not packet:
+            raise ProtocolError("The server opens a channel with a maximum packet size of 0")
+        channel.remote_id, channel.remote_window, channel.remote_max_packet = remote_id, window, packet
         return Opened(channel)
 
     def _on_failure_to_open(self, channel: Channel, reader: Reader) -> Event:
@@ -358,8 +363,10 @@ class Channels:
         reader.end()
         return self._data(channel, stream or -1, data)
 
-    def _on_eof(self, channel: Channel, reader: Reader) -> Event:
+    def _on_eof(self, channel: Channel, reader: Reader) -> Event | None:
         reader.end()
+        if channel.eof_received:
+            return None
         channel.eof_received = True
         return Eof(channel)
 
@@ -385,6 +392,12 @@ class Channels:
         if not channel.replies:
             raise ProtocolError("The server answers a channel request that was not made")
         return RequestAnswered(channel, channel.replies.popleft(), success)
+
+
+def _adjust_at(window: int) -> int:
+    """How much is consumed before it is granted again: half of a window of the first size, and of larger ones an
+    eighth, so that a long path does not run half empty."""
+    return max(INITIAL_WINDOW // 2, window // 8)
 
 
 _HANDLERS: dict[int, Callable[[Channels, Channel, Reader], Event | None]] = {

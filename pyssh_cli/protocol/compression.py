@@ -50,6 +50,9 @@ class Decompressor:
             plain = self._stream.decompress(payload, MAX_PACKET_LENGTH)
         except self._error as error:
             raise ProtocolError(f"Bad compressed packet: {error}", DISCONNECT_COMPRESSION_ERROR) from None
-        if self._stream.unconsumed_tail or not plain:
-            raise ProtocolError("Compressed packet too large or empty", DISCONNECT_COMPRESSION_ERROR)
+        # What fills the limit may have more behind it inside zlib; a stream that ends leaves no way to go on.
+        if not plain or len(plain) >= MAX_PACKET_LENGTH or self._stream.eof:
+            raise ProtocolError(
+                "Compressed packet too large, empty, or the last of its stream", DISCONNECT_COMPRESSION_ERROR
+            )
         return memoryview(plain)

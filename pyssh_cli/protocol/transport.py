@@ -284,8 +284,10 @@ class Transport:
         self._rekey_seconds = seconds
 
     def rekey_deadline(self) -> float | None:
-        """When the keys grow too old, on the clock of `rekey_if_due`; None for never."""
-        return self._keys_since + self._rekey_seconds if self._rekey_seconds and self._kex is None else None
+        """When the keys grow too old, on the clock of `rekey_if_due`; None for never and for not known yet."""
+        if not self._rekey_seconds or not self._keys_since or self._kex is not None:
+            return None
+        return self._keys_since + self._rekey_seconds
 
     def rekey_if_due(self, now: float) -> None:
         """Begin a key exchange if the limits of data, packets or time ask for it."""

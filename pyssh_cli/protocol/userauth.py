@@ -2,7 +2,7 @@
 
 Requests may be sent without waiting for the answer to the one before; the server answers them in order, so what
 is outstanding is a queue. Until success, the answers allowed are FAILURE and SUCCESS, BANNER at any time, and the
-messages 60 to 79 of the method at the head of the queue; anything else is refused.
+messages 60 to 79 of the method at the head of the queue; anything else is refused, and all of it after success.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class UserAuth:
         self._user = user
         self._send = send
         self._outstanding: list[Method] = []
+        self._service_requested = False
         self._service_accepted = False
+        self._answers_due = False
         self.done = False
 
     @property
@@ -86,6 +88,7 @@ class UserAuth:
 
     def request_service(self) -> None:
         """Ask for the service; requests may follow at once (RFC 4253 section 10)."""
+        self._service_requested = True
         self._send(bytes((m.SERVICE_REQUEST,)), string(b"ssh-userauth"))
 
     def _request(self, method: Method, name: str, fields: bytes) -> None:
@@ -124,6 +127,7 @@ class UserAuth:
 
     def answer(self, answers: list[str]) -> None:
         """The answers to the round asked for last, one each prompt."""
+        self._answers_due = False
         encoded = b"".join(text(answer) for answer in answers)
         self._send(bytes((m.USERAUTH_INFO_RESPONSE,)), uint32(len(answers)), encoded)
 
@@ -131,12 +135,12 @@ class UserAuth:
         """Take one message of the server's. Raises ProtocolError for what may not come now."""
         number = payload[0]
         reader = Reader(payload, 1)
-        if number == m.SERVICE_ACCEPT and not self._service_accepted:
+        if number == m.SERVICE_ACCEPT and self._service_requested and not self._service_accepted:
             if reader.string() != b"ssh-userauth":
                 raise ProtocolError("The server accepted a service that was not asked for")
             self._service_accepted = True
             return None
-        if number == m.USERAUTH_BANNER:
+        if number == m.USERAUTH_BANNER and not self.done:
             message = reader.text()
             return Banner(message)
         if not self._service_accepted or not self._outstanding:
@@ -144,10 +148,12 @@ class UserAuth:
         method = self._outstanding[0]
         if number == m.USERAUTH_SUCCESS:
             self._outstanding.clear()
+            self._answers_due = False
             self.done = True
             return Success()
         if number == m.USERAUTH_FAILURE:
             del self._outstanding[0]
+            self._answers_due = False
             methods, partial = reader.name_list(), reader.boolean()
             return Failure(method, methods, partial)
         if number == 60 and method == "publickey-query":
@@ -156,8 +162,10 @@ class UserAuth:
         if number == 60 and method == "password":
             del self._outstanding[0]
             return PasswordChangeWanted(reader.text())
-        if number == 60 and method == "keyboard-interactive":
-            return self._info_request(reader)
+        if number == 60 and method == "keyboard-interactive" and not self._answers_due:
+            wanted = self._info_request(reader)
+            self._answers_due = True
+            return wanted
         raise ProtocolError(f"Unexpected {m.name_of(number)} during user authentication")
 
     @staticmethod

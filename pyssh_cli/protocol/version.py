@@ -17,7 +17,6 @@ class VersionExchange:
     """Waits for the server's version line, past the lines that may come before it."""
 
     def __init__(self) -> None:
-        self._lines = 0
         self._bytes = 0
         self.lines_before: list[bytes] = []
 
@@ -35,14 +34,17 @@ class VersionExchange:
                 return used, _checked(line)
             self._refuse_other_protocols(line)
             self.lines_before.append(line.rstrip(b"\r\n"))
+            self._bytes += len(line)
+            self._refuse_too_much(0)
         waiting = received[used:]
         if waiting.startswith(b"SSH-") and len(waiting) > MAX_LINE:
             raise ProtocolError(f"Bad version line: longer than {MAX_LINE} bytes")
-        self._lines = len(self.lines_before)
-        self._bytes += used
-        if self._lines > MAX_LINES_BEFORE or self._bytes + len(waiting) > MAX_BYTES_BEFORE:
-            raise ProtocolError("No SSH version line in what the server says: this is not an SSH server")
+        self._refuse_too_much(len(waiting))
         return used, None
+
+    def _refuse_too_much(self, waiting: int) -> None:
+        if len(self.lines_before) > MAX_LINES_BEFORE or self._bytes + waiting > MAX_BYTES_BEFORE:
+            raise ProtocolError("No SSH version line in what the server says: this is not an SSH server")
 
     @staticmethod
     def _refuse_other_protocols(line: bytes) -> None:

@@ -1,0 +1,1 @@
+"""Measurements of pyssh beside ssh; see run.py."""

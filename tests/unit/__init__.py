@@ -1,0 +1,1 @@
+"""Tests that feed bytes and call functions: no server, no network."""
