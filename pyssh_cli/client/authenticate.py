@@ -32,7 +32,8 @@ class Authenticator:
         self._keys: list[Candidate] | None = None
         self._key: Candidate | None = None
         self._algorithm = ""
-        self._method = ""
+        self._method = "none"
+        self._none_tried = False
         self._password_tries = 0
         self._interactive_tries = 0
         self._interactive_asked = True
@@ -57,8 +58,13 @@ class Authenticator:
         self._auth.request_service()
         if self._order[:1] == ["publickey"] and self._methods["publickey"][0] and self._try_key(first=True):
             return self._auth.awaits_proof
-        self._auth.none()
+        self._ask_for_nothing()
         return False
+
+    def _ask_for_nothing(self) -> None:
+        """The request "none": it tells what could continue, and a few servers are content with it."""
+        self._none_tried = True
+        self._auth.none()
 
     def receive(self, payload: memoryview) -> bool:
         """Take a message of the server's; True once the user is in. Raises AuthenticationError in the end."""
@@ -99,10 +105,16 @@ class Authenticator:
         for name in self._order:
             enabled, attempt = self._methods[name]
             if enabled and name in failure.methods:
+                if name != "publickey" and not self._none_tried:
+                    self._ask_for_nothing()  # before the person is asked for anything
+                    return
                 if name != self._method:
                     self._log.debug1(f"Next authentication method: {name}")
                 if attempt():
                     return
+        if not self._none_tried:
+            self._ask_for_nothing()
+            return
         self._identities.close()
         self._log.debug1("No more authentication methods to try.")
         raise AuthenticationError(f"{self._person}: Permission denied ({','.join(failure.methods)}).")
@@ -171,7 +183,7 @@ class Authenticator:
             raise AuthenticationError("The server accepts a key that was not offered to it")
         self._log.debug1(f"Server accepts key: {key.describe(self._options.fingerprint_hash)}")
         if not self._prove() and not self._try_key():
-            self._auth.none()  # its failure tells what else could continue
+            self._ask_for_nothing()
 
     # password (RFC 4252 section 8) ------------------------------------------------------------------------------
 
@@ -198,7 +210,7 @@ class Authenticator:
                 self._auth.password(old, new)
                 return
             self._log.error("Mismatch; try again, EOF to quit.")
-        self._auth.none()
+        self._ask_for_nothing()
 
     # keyboard-interactive (RFC 4256) ----------------------------------------------------------------------------
 

@@ -56,6 +56,9 @@ class ChannelOwner(Protocol):
     def may_send(self) -> None:
         """The connection takes data again."""
 
+    def is_over(self) -> bool:
+        """Whether all channels have come and gone, so that nothing is lost with the connection."""
+
 
 class Connection:
     """A connection on a connected, non-blocking socket. `address` is the peer's, numeric."""
@@ -101,6 +104,7 @@ class Connection:
                 pass
             except OSError as error:
                 self._lost(error)
+                return
         if bool(len(outgoing)) != self._writing:
             self._writing = bool(len(outgoing))
             self._loop.watch(self._socket, self._on_readable, self._on_writable if self._writing else None)
@@ -132,6 +136,9 @@ class Connection:
         self._process()
 
     def _lost(self, error: OSError) -> None:
+        if self.owner and self.owner.is_over():
+            self._loop.watch(self._socket)
+            return
         reason = error.strerror or str(error)
         if self.authenticated:
             raise NetworkError(f"Connection to {self._options.hostname} lost: {reason}") from None
@@ -140,6 +147,9 @@ class Connection:
         ) from None
 
     def _on_end(self) -> None:
+        if self.owner and self.owner.is_over():
+            self._loop.watch(self._socket)
+            return
         if self.authenticated:
             raise NetworkError(f"Connection to {self._options.hostname} closed by remote host.")
         if self.transport.state is State.VERSION:

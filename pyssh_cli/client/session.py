@@ -12,7 +12,7 @@ from pyssh_cli.client.connection import Connection
 from pyssh_cli.client.output import Output
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError, PysshError
-from pyssh_cli.log import INFO, LOG_LEVELS, Log
+from pyssh_cli.log import LOG_LEVELS, Log
 from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.protocol.messages import EXTENDED_DATA_STDERR
@@ -375,6 +375,9 @@ class Session:
         if request.want_reply:
             self._channels.reply(request.channel, known)
 
+    def is_over(self) -> bool:
+        return self._closed
+
     def finished(self) -> bool:
         """Whether the session is over, and all that it printed has been written."""
         if self.ended_by_user:
@@ -382,7 +385,10 @@ class Session:
         return self._closed and not any(output.waiting for output in self._outputs.values())
 
     def exit_status(self) -> int:
-        """What pyssh should end with (ssh(1), EXIT STATUS)."""
+        """What pyssh should end with (ssh(1), EXIT STATUS); the terminal is told that the session is over."""
+        self.close()
+        if self.tty and self._started:
+            self._log.info(f"Connection to {self._options.hostname} closed.")
         status = FAILURE if self._exit_status is None or self.ended_by_user else self._exit_status & 0xFF
         self._log.debug1(f"Exit status {status}")
         return status
@@ -399,8 +405,6 @@ class Session:
                 pass
         for output in self._outputs.values():
             output.close()
-        if self.tty and self._started and self._log.level >= INFO:
-            self._log.info(f"Connection to {self._options.hostname} closed.")
 
 
 def _read_stdin(views: list[memoryview]) -> int:

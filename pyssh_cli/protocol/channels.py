@@ -309,7 +309,10 @@ class Channels:
         if number == m.CHANNEL_OPEN:
             kind, remote_id, window, packet = reader.text(), reader.uint32(), reader.uint32(), reader.uint32()
             return OpenRequested(kind, remote_id, window, packet, bytes(reader.rest()))
-        channel = self._find(reader.uint32(), number)
+        local_id = reader.uint32()
+        if number == m.CHANNEL_WINDOW_ADJUST and local_id not in self._channels:
+            return None  # crossed our CLOSE on the way; harmless
+        channel = self._find(local_id, number)
         handler = _HANDLERS.get(number)
         if handler is None:
             raise ProtocolError(f"Unexpected {m.name_of(number)}")

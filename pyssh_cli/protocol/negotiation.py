@@ -10,6 +10,7 @@ from os import urandom
 from typing import NamedTuple
 
 from pyssh_cli.errors import NegotiationError, ProtocolError
+from pyssh_cli.log import printable
 from pyssh_cli.protocol.ciphers import CIPHERS
 from pyssh_cli.protocol.messages import KEXINIT
 from pyssh_cli.wire import Reader, boolean, name_list, uint32
@@ -101,9 +102,8 @@ def _choose(what: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
     for name in ours:
         if name in theirs:
             return name
-    raise NegotiationError(
-        f"no matching {what} found. Their offer: {','.join(theirs) or '(none)'}. Our offer: {','.join(ours)}"
-    )
+    offer = printable(",".join(theirs)) or "(none)"
+    raise NegotiationError(f"no matching {what} found. Their offer: {offer}. Our offer: {','.join(ours)}")
 
 
 def _choose_mac(cipher: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> str | None:

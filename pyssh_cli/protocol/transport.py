@@ -27,7 +27,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from pyssh_cli.errors import NegotiationError, PeerDisconnected, ProtocolError
-from pyssh_cli.log import DEBUG1, DEBUG2, DEBUG3
+from pyssh_cli.log import DEBUG1, DEBUG2, DEBUG3, printable
 from pyssh_cli.protocol import messages as m
 from pyssh_cli.protocol import negotiation as n
 from pyssh_cli.protocol.ciphers import CIPHERS
@@ -503,11 +503,11 @@ class Transport:
         if version is None:
             return False
         for line in exchange.lines_before:
-            self._debug(DEBUG1, f"the server said before its version: {line.decode('utf-8', 'surrogateescape')}")
+            self._debug(DEBUG1, f"the server said before its version: {printable(line)}")
         self._version_exchange = None
         self.server_version = version
         self.state = State.KEXINIT
-        ours, theirs = (v.decode("utf-8", "surrogateescape") for v in (self.client_version, version))
+        ours, theirs = printable(self.client_version), printable(version)
         self._debug(DEBUG1, f"Local version string {ours}")
         self._debug(DEBUG1, f"Remote protocol version {theirs[4:].replace('-', ', remote software version ', 1)}")
         return True
@@ -542,7 +542,7 @@ class Transport:
         if number == m.DEBUG:
             reader = Reader(payload, 1)
             always, text = reader.boolean(), reader.text()
-            self._debug(DEBUG1 if always else DEBUG2, f"Remote: {text}")
+            self._debug(DEBUG1 if always else DEBUG2, f"Remote: {printable(text)}")
         return None
 
     def _on_open_message(self, number: int, payload: memoryview) -> memoryview | Event | None:
@@ -576,7 +576,7 @@ class Transport:
         for _ in range(count):
             name, value = reader.text(), reader.string()
             extensions[name] = value
-            self._debug(DEBUG1, f"server extension {name}={value.decode('utf-8', 'surrogateescape')}")
+            self._debug(DEBUG1, f"server extension {printable(name)}={printable(value)}")
         self.extensions |= extensions
         return ExtensionInfo(extensions)
 
@@ -595,7 +595,7 @@ class Transport:
                 ("compression ctos", proposal.compression_c2s),
                 ("compression stoc", proposal.compression_s2c),
             ):
-                self._debug(DEBUG2, f"{what}: {','.join(names)}")
+                self._debug(DEBUG2, f"{what}: {printable(','.join(names))}")
 
     def _tell_agreement(self, a: n.Agreement) -> None:
         if not self.session_id and self.strict:

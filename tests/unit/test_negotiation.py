@@ -109,6 +109,12 @@ def test_nothing_in_common(server: Proposal, what: str, theirs: str, ours: str) 
     assert caught.value.reason == 3
 
 
+def test_their_names_cannot_forge_lines() -> None:
+    with pytest.raises(NegotiationError) as caught:
+        agree(proposal(), proposal(kex=("a\nPassword:", "\x1b[2J")))
+    assert "Their offer: a\\012Password:,\\033[2J. Our" in str(caught.value)
+
+
 MARKS = ("ext-info-c", "kex-strict-c-v00@openssh.com", "ext-info-s", "kex-strict-s-v00@openssh.com")
 
 

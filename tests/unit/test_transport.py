@@ -625,6 +625,20 @@ def test_debug_is_told() -> None:
         link.pump()
 
 
+def test_what_is_told_cannot_forge_lines() -> None:
+    options = PeerOptions(
+        version=b"SSH-2.0-x\ry\x1b",
+        lines_before=b"a\rb\n",
+        extensions={"x\ny": b"a\nb"},
+        kex=("curve25519-sha256", "a\nb"),
+    )
+    link = connected(options)
+    link.peer.send(debug("one\ntwo"))
+    link.pump()
+    assert [words for _, words in link.said if not words.isprintable()] == []
+    assert link.said[-1] == (DEBUG2, "Remote: one\\012two")
+
+
 @strict_or_not
 def test_unimplemented_answers(strict: bool) -> None:
     link = connected(PeerOptions(strict=strict))

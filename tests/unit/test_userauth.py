@@ -335,14 +335,14 @@ def test_success_answers_all_that_is_out() -> None:
 
 def test_awaits_proof() -> None:
     session = Session()
-    assert not session.auth.awaits_proof
-    REQUESTS["publickey-query"](session.auth)
-    assert not session.auth.awaits_proof
-    REQUESTS["publickey"](session.auth)
-    assert session.auth.awaits_proof
-    session.receive(FAILURE)
-    session.receive(FAILURE)
-    assert not session.auth.awaits_proof
+    seen = [session.auth.awaits_proof]
+    for step in (REQUESTS["publickey-query"], REQUESTS["publickey"]):
+        step(session.auth)
+        seen.append(session.auth.awaits_proof)
+    for _ in range(2):
+        session.receive(FAILURE)
+        seen.append(session.auth.awaits_proof)
+    assert seen == [False, False, True, True, False]
 
 
 def test_any_bytes_give_a_protocol_error_or_an_event() -> None:
