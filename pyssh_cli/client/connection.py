@@ -142,9 +142,7 @@ class Connection:
         reason = error.strerror or str(error)
         if self.authenticated:
             raise NetworkError(f"Connection to {self._options.hostname} lost: {reason}") from None
-        raise NetworkError(
-            f"kex_exchange_identification: read: {reason}\nConnection reset by {self._peer}"
-        ) from None
+        raise NetworkError(f"Connection to {self._peer} lost during {self._stage()} exchange: {reason}") from None
 
     def _on_end(self) -> None:
         if self.owner and self.owner.is_over():
@@ -177,8 +175,7 @@ class Connection:
             raise NegotiationError(f"Unable to negotiate with {self._peer}: {error}") from None
         except PeerDisconnected as error:
             raise PeerDisconnected(
-                f"Received disconnect from {self._peer}:{error.reason}: {printable(str(error))}\n"
-                f"Disconnected from {self._peer}",
+                f"Received disconnect from {self._peer}:{error.reason}: {printable(str(error))}",
                 error.reason,
             ) from None
         except ProtocolError as error:
