@@ -74,11 +74,15 @@ class Log:
         return rank <= self.level
 
     def say(self, rank: int, message: str) -> None:
-        """Say `message` (cleaned; its own newlines stay) if the level lets it through."""
+        """Say `message`, cleaned, if the level lets it through.
+
+        Newlines stay in what the person is told, and not in debug output: no server can forge a line of that.
+        Callers clean what a server says (`printable`) before they put it into a message of INFO and above.
+        """
         if rank > self.level:
             return
         end = "\r\n" if self.raw and self._file is None else "\n"
-        body = printable(message, newlines=True).replace("\n", end)
+        body = printable(message, newlines=rank <= INFO).replace("\n", end)
         try:
             stream = self._file or sys.stderr
             stream.write(_PREFIX.get(rank, "") + body + end)

@@ -117,7 +117,7 @@ class Authenticator:
             return
         self._identities.close()
         self._log.debug1("No more authentication methods to try.")
-        raise AuthenticationError(f"{self._person}: Permission denied ({','.join(failure.methods)}).")
+        raise AuthenticationError(f"{self._person}: Permission denied ({printable(','.join(failure.methods))}).")
 
     # publickey (RFC 4252 section 7) -----------------------------------------------------------------------------
 

@@ -21,14 +21,8 @@ from pyssh_cli.log import Log, printable
 from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.protocol import messages as m
-from pyssh_cli.protocol.transport import (
-    HostKeyOffered,
-    KeysTaken,
-    Offer,
-    State,
-    Transport,
-)
-from pyssh_cli.protocol.userauth import UserAuth as _UserAuth  # noqa: F401  (loaded while the server is waited for)
+from pyssh_cli.protocol.key_exchange import Offer
+from pyssh_cli.protocol.transport import HostKeyOffered, KeysTaken, State, Transport
 from pyssh_cli.terminal.questions import Questions
 
 HIGH_WATER = 1024 * 1024

@@ -12,7 +12,7 @@ from pyssh_cli.client.connection import Connection
 from pyssh_cli.client.output import Output
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError, PysshError
-from pyssh_cli.log import LOG_LEVELS, Log
+from pyssh_cli.log import LOG_LEVELS, Log, printable
 from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.protocol.messages import EXTENDED_DATA_STDERR
@@ -106,9 +106,8 @@ class Session:
         elif isinstance(event, ch.ChannelRequest):
             self._on_request(event)
         elif isinstance(event, ch.OpenRefused):
-            raise NetworkError(
-                f"channel 0: open failed: {_OPEN_FAILURES.get(event.reason, 'unknown reason')}: {event.message}"
-            )
+            reason = _OPEN_FAILURES.get(event.reason, "unknown reason")
+            raise NetworkError(f"channel 0: open failed: {reason}: {printable(event.message)}")
         elif isinstance(event, ch.Eof):
             self._log.debug2("channel 0: rcvd eof")
         elif isinstance(event, ch.Closed):

@@ -7,7 +7,7 @@ from pyssh_cli.errors import HostKeyError, KeyFileError
 from pyssh_cli.keys.algorithms import key_type_of
 from pyssh_cli.keys.known_hosts import KnownHosts, Verdict, add, known_hosts_name, prefer_known
 from pyssh_cli.keys.public import PublicKey
-from pyssh_cli.log import Log
+from pyssh_cli.log import Log, printable
 from pyssh_cli.protocol.transport import HostKeyOffered
 from pyssh_cli.terminal.questions import Questions
 
@@ -53,7 +53,7 @@ class HostTrust:
         self._log.debug1(f"Server host key: {key.type} {fingerprint}")
         if key_type_of(offered.algorithm) != key.type:
             raise HostKeyError(
-                f"The server's host key is of type {key.type}, not the {offered.algorithm} agreed on"
+                f"The server's host key is of type {printable(key.type)}, not the {offered.algorithm} agreed on"
             )
         if key.type == "ssh-rsa" and key.bits < self._options.required_rsa_size:
             raise HostKeyError(

@@ -310,7 +310,7 @@ class Channels:
             kind, remote_id, window, packet = reader.text(), reader.uint32(), reader.uint32(), reader.uint32()
             return OpenRequested(kind, remote_id, window, packet, bytes(reader.rest()))
         local_id = reader.uint32()
-        if number == m.CHANNEL_WINDOW_ADJUST and local_id not in self._channels:
+        if number == m.CHANNEL_WINDOW_ADJUST and local_id not in self._channels and local_id < self._next_id:
             return None  # crossed our CLOSE on the way; harmless
         channel = self._find(local_id, number)
         handler = _HANDLERS.get(number)

@@ -29,11 +29,9 @@ from typing import NamedTuple
 from pyssh_cli.errors import NegotiationError, PeerDisconnected, ProtocolError
 from pyssh_cli.log import DEBUG1, DEBUG2, DEBUG3, printable
 from pyssh_cli.protocol import messages as m
-from pyssh_cli.protocol import negotiation as n
-from pyssh_cli.protocol.ciphers import CIPHERS
 from pyssh_cli.protocol.compression import COMPRESSIONS, Compressor, Decompressor
-from pyssh_cli.protocol.kex import KEX, Kex, KexResult
-from pyssh_cli.protocol.macs import MACS
+from pyssh_cli.protocol.key_exchange import Debug, KeyExchange, Offer, tell_agreement, tell_proposals
+from pyssh_cli.protocol.negotiation import EXT_INFO_SERVER, STRICT_SERVER, Agreement, Proposal
 from pyssh_cli.protocol.packet import (
     HEADER,
     MAX_OVERHEAD,
@@ -55,8 +53,6 @@ MAX_PACKETS = 1 << 31
 
 MAX_HELD = 16 * 1024 * 1024
 """Bytes the layers above may ask to send while a key exchange runs; they are held to far less by windows."""
-
-Debug = Callable[[int, str], None]
 
 
 class State(Enum):
@@ -109,47 +105,6 @@ class Pong(NamedTuple):
 Event = HostKeyOffered | KeysTaken | ExtensionInfo | Unimplemented | Pong
 
 
-class Offer(NamedTuple):
-    """What we offer in a key exchange: algorithm names in order of preference."""
-
-    kex: tuple[str, ...]
-    host_key: tuple[str, ...]
-    ciphers: tuple[str, ...]
-    macs: tuple[str, ...]
-    compression: tuple[str, ...]
-
-    def proposal(self, *, first: bool) -> n.Proposal:
-        """As a KEXINIT; the first one also carries the marks for strict key exchange and EXT_INFO."""
-        marks = (n.EXT_INFO_CLIENT, n.STRICT_CLIENT) if first else ()
-        both = self.ciphers, self.ciphers, self.macs, self.macs, self.compression, self.compression
-        return n.Proposal(self.kex + marks, self.host_key, *both)
-
-
-class _KeyExchange:
-    """What one running key exchange has gathered; dropped when it is done."""
-
-    __slots__ = (
-        "agreement",
-        "client_kexinit",
-        "method",
-        "proposal",
-        "result",
-        "secret_hash",
-        "server_kexinit",
-        "skip",
-    )
-
-    def __init__(self, proposal: n.Proposal) -> None:
-        self.proposal = proposal
-        self.client_kexinit = proposal.encode()
-        self.server_kexinit = b""
-        self.agreement: n.Agreement | None = None
-        self.method: Kex | None = None
-        self.result: KexResult | None = None
-        self.secret_hash = b""
-        self.skip = False
-
-
 class Transport:
     """The client's end of one SSH-2 connection. `software` is what follows "SSH-2.0-" in our version line."""
 
@@ -160,7 +115,7 @@ class Transport:
         self.server_version = b""
         self.session_id = b""
         """The first exchange hash, once it is there (RFC 4253 section 7.2)."""
-        self.agreement: n.Agreement | None = None
+        self.agreement: Agreement | None = None
         """What the last finished key exchange agreed on."""
         self.extensions: dict[str, bytes] = {}
         """What EXT_INFO has told so far."""
@@ -169,7 +124,7 @@ class Transport:
         self._incoming = ReceiveBuffer(READ_SIZE)
         self._version_exchange: VersionExchange | None = VersionExchange()
         self.state = State.VERSION
-        self._kex: _KeyExchange | None = None
+        self._kex: KeyExchange | None = None
         self._held: list[bytes] = []
         self._held_size = 0
         self._sealer: Sealer = PlainSealer()
@@ -311,7 +266,7 @@ class Transport:
             self.state = State.KEXINIT
 
     def _begin_kex(self) -> None:
-        self._kex = _KeyExchange(self._offer.proposal(first=not self.session_id))
+        self._kex = KeyExchange(self._offer.proposal(first=not self.session_id))
         self._seal((self._kex.client_kexinit,))
         self._debug(DEBUG1, "SSH2_MSG_KEXINIT sent")
 
@@ -320,53 +275,37 @@ class Transport:
             self._begin_kex()
         kex = self._kex
         assert kex is not None
-        kex.server_kexinit = bytes(payload)
         self._debug(DEBUG1, "SSH2_MSG_KEXINIT received")
-        server = n.Proposal.parse(payload)
-        self._tell_proposals(kex.proposal, server)
-        first = not self.session_id
-        if first:
-            self.strict = n.STRICT_SERVER in server.kex
-            self._server_takes_ext_info = n.EXT_INFO_SERVER in server.kex
-            if self.strict and self._receive_sequence != 1:
-                raise ProtocolError("Strict key exchange broken: KEXINIT was not the server's first packet")
+        server = Proposal.parse(payload)
+        tell_proposals(kex.proposal, server, self._debug)
+        if not self.session_id:
+            self.strict = STRICT_SERVER in server.kex
+            self._server_takes_ext_info = EXT_INFO_SERVER in server.kex
+            if self.strict:
+                self._debug(DEBUG3, "will use strict KEX ordering")
+                if self._receive_sequence != 1:
+                    raise ProtocolError("Strict key exchange broken: KEXINIT was not the server's first packet")
         try:
-            agreement = n.agree(kex.proposal, server)
+            first_message = kex.begin(payload, server)
         except NegotiationError as error:
             self.disconnect(error.reason, "no algorithm in common")
             raise
-        kex.agreement = agreement
-        kex.skip = agreement.guess_was_wrong
-        self._tell_agreement(agreement)
-        kex.method = KEX[agreement.kex].begin()
-        self._seal((kex.method.start(),))
+        tell_agreement(kex.agreed, self._debug)
+        self._seal((first_message,))
         self.state = State.REPLY
         self._debug(DEBUG1, "expecting the server's key exchange reply")
 
     def _on_kex_message(self, payload: memoryview) -> HostKeyOffered | None:
         kex = self._kex
         assert kex is not None
-        assert kex.method is not None
-        assert kex.agreement is not None
-        if kex.skip:
-            kex.skip = False
+        answer = kex.receive(payload, self.client_version, self.server_version)
+        if isinstance(answer, bytes):
+            self._seal((answer,))
+        if kex.result is None:
             return None
-        result = kex.method.receive(payload)
-        if isinstance(result, bytes):
-            self._seal((result,))
-            return None
-        from hashlib import new
-
-        h = new(KEX[kex.agreement.kex].hash_name)
-        for part in (self.client_version, self.server_version, kex.client_kexinit, kex.server_kexinit):
-            h.update(string(part))
-        h.update(string(result.host_key))
-        h.update(result.hashed)
-        h.update(result.shared_secret)
-        kex.result = result
-        kex.secret_hash = h.digest()
         self.state = State.JUDGING
-        return HostKeyOffered(result.host_key, kex.agreement.host_key, kex.secret_hash, result.signature)
+        result = kex.result
+        return HostKeyOffered(result.host_key, kex.agreed.host_key, kex.exchange_hash, result.signature)
 
     def accept_host_key(self) -> None:
         """The owner has checked the signature and trusts the key: go on, and send NEWKEYS."""
@@ -374,19 +313,11 @@ class Transport:
             raise AssertionError("no host key is waiting to be judged")
         kex = self._kex
         assert kex is not None
-        assert kex.agreement is not None
         if not self.session_id:
-            self.session_id = kex.secret_hash
+            self.session_id = kex.exchange_hash
         self._seal((bytes((m.NEWKEYS,)),))
         self._debug(DEBUG1, "SSH2_MSG_NEWKEYS sent")
-        agreement = kex.agreement
-        cipher = CIPHERS[agreement.cipher_c2s]
-        mac = MACS[agreement.mac_c2s] if agreement.mac_c2s else None
-        self._sealer = cipher.sealer(
-            self._derive("C", cipher.key_size),
-            self._derive("A", cipher.iv_size),
-            mac.make(self._derive("E", mac.key_size)) if mac else None,
-        )
+        self._sealer = kex.sealer(self.session_id)
         if self.strict:
             self._send_sequence = 0
         self._packets_under_keys = 0
@@ -397,47 +328,23 @@ class Transport:
             self._seal((bytes((m.EXT_INFO,)), uint32(1), extension))
         self.state = State.NEWKEYS
         if self._authenticated:
-            self._compressor = _compressor(agreement.compression_c2s)
+            self._compressor = _compressor(kex.agreed.compression_c2s)
         held, self._held, self._held_size = self._held, [], 0
         for payload in held:
             self._seal((payload,))
 
-    def _derive(self, letter: str, size: int) -> bytes:
-        """Key material of `size` bytes (RFC 4253 section 7.2)."""
-        from hashlib import new
-
-        kex = self._kex
-        assert kex is not None
-        assert kex.agreement is not None
-        assert kex.result is not None
-        hash_name = KEX[kex.agreement.kex].hash_name
-        seed = kex.result.shared_secret + kex.secret_hash
-        key = new(hash_name, seed + letter.encode("ascii") + self.session_id).digest()
-        while len(key) < size:
-            key += new(hash_name, seed + key).digest()
-        return key[:size]
-
     def _on_newkeys(self) -> KeysTaken:
         kex = self._kex
         assert kex is not None
-        assert kex.agreement is not None
-        agreement = kex.agreement
-        cipher = CIPHERS[agreement.cipher_s2c]
-        mac = MACS[agreement.mac_s2c] if agreement.mac_s2c else None
-        self._opener = cipher.opener(
-            self._derive("D", cipher.key_size),
-            self._derive("B", cipher.iv_size),
-            mac.make(self._derive("F", mac.key_size)) if mac else None,
-        )
+        agreement = kex.agreed
+        self._opener = kex.opener(self.session_id)
         if self.strict:
             self._receive_sequence = 0
         self._received_before_keys = self.bytes_received
         self._keys_since = 0.0
         if self._authenticated:
             self._decompressor = _decompressor(agreement.compression_s2c)
-        # RFC 4344 section 3.2: 2^(L/4) blocks of L bits, and 1 GiB where blocks are small.
-        block = min(CIPHERS[name].block_size for name in (agreement.cipher_c2s, agreement.cipher_s2c))
-        own_limit = (1 << (2 * block)) * block if block >= 16 else 1 << 30
+        own_limit = kex.byte_limit()
         self._byte_limit = min(own_limit, self._rekey_bytes or own_limit)
         first = self.agreement is None
         self.agreement = agreement
@@ -579,36 +486,6 @@ class Transport:
             self._debug(DEBUG1, f"server extension {printable(name)}={printable(value)}")
         self.extensions |= extensions
         return ExtensionInfo(extensions)
-
-    # What -v says -----------------------------------------------------------------------------------------------
-
-    def _tell_proposals(self, ours: n.Proposal, theirs: n.Proposal) -> None:
-        for who, proposal in (("local client", ours), ("peer server", theirs)):
-            self._debug(DEBUG2, f"{who} KEXINIT proposal")
-            for what, names in (
-                ("KEX algorithms", proposal.kex),
-                ("host key algorithms", proposal.host_key),
-                ("ciphers ctos", proposal.cipher_c2s),
-                ("ciphers stoc", proposal.cipher_s2c),
-                ("MACs ctos", proposal.mac_c2s),
-                ("MACs stoc", proposal.mac_s2c),
-                ("compression ctos", proposal.compression_c2s),
-                ("compression stoc", proposal.compression_s2c),
-            ):
-                self._debug(DEBUG2, f"{what}: {printable(','.join(names))}")
-
-    def _tell_agreement(self, a: n.Agreement) -> None:
-        if not self.session_id and self.strict:
-            self._debug(DEBUG3, "will use strict KEX ordering")
-        self._debug(DEBUG1, f"kex: algorithm: {a.kex}")
-        self._debug(DEBUG1, f"kex: host key algorithm: {a.host_key}")
-        for way, cipher, mac, compression in (
-            ("server->client", a.cipher_s2c, a.mac_s2c, a.compression_s2c),
-            ("client->server", a.cipher_c2s, a.mac_c2s, a.compression_c2s),
-        ):
-            self._debug(
-                DEBUG1, f"kex: {way} cipher: {cipher} MAC: {mac or '<implicit>'} compression: {compression}"
-            )
 
 
 def _compressor(method: str) -> Compressor | None:

@@ -514,8 +514,21 @@ def test_server_closes_first() -> None:
     assert channel.close_received
     assert not channel.open
     assert len(connection.channels) == 0
-    for message in (close(0), eof(0), data(0, b""), adjust(0, 1), request(0, "x"), answer(0, True), confirm(0)):
+    for message in (close(0), eof(0), data(0, b""), request(0, "x"), answer(0, True), confirm(0)):
         connection.refuse(message, match="does not exist")
+
+
+def test_an_adjust_that_comes_late_is_passed_over() -> None:
+    """A channel that was, and is closed; one that never was is another matter."""
+    connection = Connection()
+    channel = connection.opened()
+    connection.receive(close(0))
+    connection.take()
+    before = channel.remote_window
+    assert connection.receive(adjust(0, 1)) is None
+    assert connection.sent == []
+    assert channel.remote_window == before
+    connection.refuse(adjust(1, 1), match="does not exist")
 
 
 def test_we_close_first() -> None:

@@ -115,8 +115,8 @@ def test_file_gets_lines_appended(tmp_path: Path, capsys: pytest.CaptureFixture[
     log = Log(lg.DEBUG1)
     log.open_file(str(path))
     log.raw = True
-    log.debug1("grüße\nsecond")
-    assert path.read_bytes() == "before\ndebug1: grüße\nsecond\n".encode()
+    log.info("grüße\nsecond")
+    assert path.read_bytes() == "before\ngrüße\nsecond\n".encode()
     assert capsys.readouterr().err == ""
 
 

@@ -722,7 +722,7 @@ def test_waiting_for_the_reply_only_method_messages_come(strict: bool) -> None:
 
 def test_newkeys_is_one_byte() -> None:
     link = Link(PeerOptions(before_newkeys=[bytes((m.NEWKEYS, 0))]))
-    with pytest.raises(ProtocolError):
+    with pytest.raises(ProtocolError, match="Unexpected SSH_MSG_NEWKEYS"):
         link.start()
 
 
