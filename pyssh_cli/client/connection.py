@@ -18,7 +18,7 @@ from pyssh_cli.client.trust import HostTrust
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import HostKeyError, NegotiationError, NetworkError, PeerDisconnected, ProtocolError
 from pyssh_cli.log import Log, printable
-from pyssh_cli.net.loop import Loop
+from pyssh_cli.net.loop import Loop, Timer
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.protocol import messages as m
 from pyssh_cli.protocol.key_exchange import Offer
@@ -27,6 +27,9 @@ from pyssh_cli.terminal.questions import Questions
 
 HIGH_WATER = 1024 * 1024
 """Bytes waiting for the socket above which nobody should give us more to send."""
+
+FLOOD = 8 * HIGH_WATER
+"""Bytes waiting for the socket above which nothing is read: a server that asks and asks and never listens."""
 
 
 class ChannelOwner(Protocol):
@@ -76,7 +79,8 @@ class Connection:
         self._authenticator: Authenticator | None = None
         self._keys_judged = False
         self.authenticated = False
-        self._writing = False
+        self._watched = (False, True)  # for writing, for reading
+        self._rekey_timer: Timer | None = None
         self._alive_unanswered = 0
         self._closed = False
 
@@ -99,9 +103,12 @@ class Connection:
             except OSError as error:
                 self._lost(error)
                 return
-        if bool(len(outgoing)) != self._writing:
-            self._writing = bool(len(outgoing))
-            self._loop.watch(self._socket, self._on_readable, self._on_writable if self._writing else None)
+        watched = bool(len(outgoing)), len(outgoing) < FLOOD
+        if watched != self._watched:
+            self._watched = writing, reading = watched
+            self._loop.watch(
+                self._socket, self._on_readable if reading else None, self._on_writable if writing else None
+            )
 
     @property
     def takes_data(self) -> bool:
@@ -183,7 +190,7 @@ class Connection:
             self.owner.batch_done()
             if transport.can_send and not could_send:
                 self.owner.may_send()
-        transport.rekey_if_due(monotonic())
+        self._rekey_if_due()
         self.flush()
 
     def _on_host_key(self, offered: HostKeyOffered) -> None:
@@ -217,10 +224,12 @@ class Connection:
     def _on_payload(self, payload: memoryview) -> None:
         number = payload[0]
         if self.authenticated:
-            if number >= m.GLOBAL_REQUEST:
+            if ch.understands(number):
                 event = self.channels.receive(payload)
                 if event is not None:
                     self._on_channel_event(event)
+            elif number >= m.GLOBAL_REQUEST:
+                self.transport.unimplemented()
             elif number != m.USERAUTH_BANNER:
                 # RFC 4252 section 5.1: requests after success are ignored; so are late answers to ours.
                 self._log.debug2(f"ignoring {m.name_of(number)} after authentication")
@@ -254,12 +263,10 @@ class Connection:
     # Time -------------------------------------------------------------------------------------------------------
 
     def _keep_alive(self) -> None:
-        """ServerAliveInterval and ServerAliveCountMax."""
+        """ServerAliveInterval and ServerAliveCountMax (ssh_config(5))."""
         interval = self._options.server_alive_interval
         if interval > 0:
             self._loop.call_at(monotonic() + interval, self._on_alive_due)
-        if self._options.rekey_limit[1]:
-            self._loop.call_at(monotonic() + self._options.rekey_limit[1], self._on_rekey_due)
 
     def _on_alive_due(self) -> None:
         if self._closed:
@@ -274,12 +281,17 @@ class Connection:
         self.flush()
         self._loop.call_at(monotonic() + self._options.server_alive_interval, self._on_alive_due)
 
-    def _on_rekey_due(self) -> None:
-        if self._closed:
-            return
+    def _rekey_if_due(self) -> None:
         self.transport.rekey_if_due(monotonic())
-        self.flush()
-        self._loop.call_at(monotonic() + self._options.rekey_limit[1], self._on_rekey_due)
+        deadline = self.transport.rekey_deadline()
+        if deadline is not None and self._rekey_timer is None:
+            self._rekey_timer = self._loop.call_at(deadline, self._on_rekey_due)
+
+    def _on_rekey_due(self) -> None:
+        self._rekey_timer = None
+        if not self._closed:
+            self._rekey_if_due()
+            self.flush()
 
     def run_until(self, done: Callable[[], bool], deadline: float | None, what: Callable[[], str]) -> None:
         """Run the loop until `done()`. NetworkError with the words of `what()` once `deadline` has passed."""

@@ -397,6 +397,11 @@ class Channels:
         return RequestAnswered(channel, channel.replies.popleft(), success)
 
 
+def understands(number: int) -> bool:
+    """Whether a message number is the connection protocol's (RFC 4254 section 9)."""
+    return m.GLOBAL_REQUEST <= number <= m.REQUEST_FAILURE or m.CHANNEL_OPEN <= number <= m.CHANNEL_FAILURE
+
+
 def _adjust_at(window: int) -> int:
     """How much is consumed before it is granted again: half of a window of the first size, and of larger ones an
     eighth, so that a long path does not run half empty."""

@@ -51,6 +51,9 @@ READ_SIZE = 1024 * 1024
 MAX_PACKETS = 1 << 31
 """Packets under one set of keys before a rekeying (RFC 4344 section 3.1)."""
 
+MAX_EXT_INFOS = 16
+"""SSH_MSG_EXT_INFO in one connection; RFC 8308 section 2.4 gives a server two occasions."""
+
 MAX_HELD = 16 * 1024 * 1024
 """Bytes the layers above may ask to send while a key exchange runs; they are held to far less by windows."""
 
@@ -145,6 +148,7 @@ class Transport:
         self._packets_under_keys = 0
         self._byte_limit = 1 << 62
         self._server_takes_ext_info = False
+        self._ext_infos = 0
 
     # The way out ------------------------------------------------------------------------------------------------
 
@@ -477,8 +481,9 @@ class Transport:
     def _on_ext_info(self, payload: memoryview) -> ExtensionInfo:
         reader = Reader(payload, 1)
         count = reader.uint32()
-        if count > 1024:
-            raise ProtocolError(f"EXT_INFO with an absurd number of extensions: {count}")
+        self._ext_infos += 1
+        if count > 1024 or self._ext_infos > MAX_EXT_INFOS:
+            raise ProtocolError(f"EXT_INFO too often, or with an absurd number of extensions: {count}")
         extensions = {}
         for _ in range(count):
             name, value = reader.text(), reader.string()

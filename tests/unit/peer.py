@@ -22,6 +22,7 @@ from pyssh_cli.protocol import messages as m
 from pyssh_cli.protocol import transport as t
 from pyssh_cli.protocol.ciphers import CIPHERS
 from pyssh_cli.protocol.kex.dh import PRIMES
+from pyssh_cli.protocol.key_exchange import Offer
 from pyssh_cli.protocol.macs import MACS
 from pyssh_cli.protocol.packet import HEADER, MAX_OVERHEAD, Opener, PlainOpener, PlainSealer, ReceiveBuffer, Sealer
 from pyssh_cli.wire import Reader, boolean, mpint, name_list, string, text, uint32
@@ -523,9 +524,9 @@ def client_offer(
     ciphers: tuple[str, ...] = ALL_CIPHERS,
     macs: tuple[str, ...] = ALL_MACS,
     compression: tuple[str, ...] = ("none", "zlib@openssh.com"),
-) -> t.Offer:
+) -> Offer:
     """What the client offers."""
-    return t.Offer(kex, host_key_algorithms, ciphers, macs, compression)
+    return Offer(kex, host_key_algorithms, ciphers, macs, compression)
 
 
 def deliver(transport: t.Transport, data: bytes) -> None:
@@ -551,7 +552,7 @@ class Link:
     def __init__(
         self,
         options: PeerOptions | None = None,
-        offer: t.Offer | None = None,
+        offer: Offer | None = None,
         split: Split = whole,
         *,
         judge: bool = True,
@@ -620,7 +621,7 @@ class Link:
 
 def connected(
     options: PeerOptions | None = None,
-    offer: t.Offer | None = None,
+    offer: Offer | None = None,
     split: Split = whole,
     *,
     authenticated: bool = True,

@@ -104,6 +104,13 @@ def test_lines_end_for_a_raw_terminal(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == "one\r\ntwo\r\n"
 
 
+def test_debug_output_cannot_be_forged(capsys: pytest.CaptureFixture[str]) -> None:
+    log = Log(lg.DEBUG3)
+    log.verbose("a\nb")
+    log.debug1("Remote: x\ndebug1: y")
+    assert capsys.readouterr().err == "a\\012b\ndebug1: Remote: x\\012debug1: y\n"
+
+
 def test_what_a_server_says_is_cleaned(capsys: pytest.CaptureFixture[str]) -> None:
     Log().info("Remote: \x1b[2J\u202e")
     assert capsys.readouterr().err == "Remote: \\033[2J\\u202e\n"
