@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from typing import NoReturn
+
+# Until `cli` can tell it in a line, Ctrl-C ends us as it ends any program: at once, and with nothing to clean up.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # Collecting garbage while modules load finds none and costs milliseconds; the session turns it on again.
 gc.disable()
 
-from pyssh_cli.cli import main as run  # noqa: E402
+
+def _open_standard_descriptors() -> None:
+    """Open /dev/null where stdin, stdout or stderr is closed: no file or socket of ours may take their place."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
 
 
 def main() -> NoReturn:
@@ -19,6 +29,9 @@ def main() -> NoReturn:
     The interpreter is not taken down piece by piece: that takes longer than many a remote command, and all that
     must be put back in order (the terminal, descriptors, files) has been by now.
     """
+    _open_standard_descriptors()
+    from pyssh_cli.cli import main as run
+
     status = run()
     for stream in (sys.stdout, sys.stderr):
         try:

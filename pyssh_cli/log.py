@@ -6,6 +6,7 @@ Not for what the remote side prints: that goes to stdout and stderr untouched, b
 from __future__ import annotations
 
 import os
+import select
 import sys
 from typing import TextIO
 
@@ -25,6 +26,10 @@ LOG_LEVELS = {
 """LogLevel's names (ssh_config(5)) and their rank; a message shows when its rank is not above the level."""
 
 _PREFIX = {DEBUG1: "debug1: ", DEBUG2: "debug2: ", DEBUG3: "debug3: "}
+
+
+PATIENCE = 2000
+"""Milliseconds that a line may wait for a stderr that is full."""
 
 
 def printable(value: str | bytes, *, newlines: bool = False) -> str:
@@ -52,6 +57,24 @@ def _escape(char: str, newlines: bool) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def write_all(fd: int, data: bytes) -> None:
+    """Write `data`, past the fullness of a pipe that does not block, for `PATIENCE` at most.
+
+    A descriptor that takes no more must not end the session: what cannot be said is dropped.
+    """
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[os.write(fd, left) :]
+        except BlockingIOError:
+            poll = select.poll()
+            poll.register(fd, select.POLLOUT)
+            if not poll.poll(PATIENCE):
+                return
+        except OSError:
+            return
+
+
 class Log:
     """One place to say things, with ssh's levels. `level` is a rank of `LOG_LEVELS`.
 
@@ -67,7 +90,7 @@ class Log:
     def open_file(self, path: str) -> None:
         """Append to `path` instead of stderr (-E). Raises OSError."""
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._file = open(fd, "w", encoding="utf-8", errors="backslashreplace", buffering=1)  # noqa: SIM115
+        self._file = open(fd, "w", encoding="utf-8")  # noqa: SIM115
 
     def enabled(self, rank: int) -> bool:
         """Whether a message of this rank would be shown: ask before making a costly one."""
@@ -83,12 +106,17 @@ class Log:
             return
         end = "\r\n" if self.raw and self._file is None else "\n"
         body = printable(message, newlines=rank <= INFO).replace("\n", end)
+        line = _PREFIX.get(rank, "") + body + end
+        stream = self._file or sys.stderr
+        if stream is None:  # stderr was closed before we were started
+            return
         try:
-            stream = self._file or sys.stderr
-            stream.write(_PREFIX.get(rank, "") + body + end)
-            stream.flush()
-        except (OSError, ValueError):  # a closed stderr must not end the session
-            pass
+            fd = stream.fileno()
+        except (OSError, ValueError):  # something that stands for stderr, or a closed one
+            if not stream.closed:
+                stream.write(line)
+        else:
+            write_all(fd, line.encode("utf-8", "backslashreplace"))
 
     def error(self, message: str) -> None:
         """Something went wrong."""

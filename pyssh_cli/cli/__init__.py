@@ -6,12 +6,13 @@ Errors become one line on stderr and an exit code here and nowhere else.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyssh_cli.errors import PysshError
-from pyssh_cli.log import Log
+from pyssh_cli.log import DEBUG1, Log
 
 if TYPE_CHECKING:
     from pyssh_cli.cli.flags import Invocation
@@ -28,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     log = Log()
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         return _run(sys.argv[1:] if argv is None else argv, log)
     except PysshError as error:
         log.error(str(error))
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except Exception as error:
         log.error(f"pyssh: internal error: {type(error).__name__}: {error}")
-        if log.level > 3:
+        if log.enabled(DEBUG1):
             import traceback
 
             log.debug1(traceback.format_exc())
@@ -100,6 +103,8 @@ def perform(invocation: Invocation) -> int:
 def _print(text: str, *, to_stderr: bool = False) -> None:
     """Print lines of our own. A reader of stdout that is gone raises BrokenPipeError."""
     stream = sys.stderr if to_stderr else sys.stdout
+    if stream is None:  # it was closed before we were started
+        return
     data = (text + "\n").encode("utf-8", "surrogateescape")
     buffer = getattr(stream, "buffer", None)
     if buffer is None:
@@ -117,8 +122,6 @@ def _drop_stdout() -> None:
 
 
 def _die_interrupted() -> int:
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGINT)
     return 130  # not reached unless SIGINT is blocked

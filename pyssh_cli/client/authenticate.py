@@ -16,6 +16,12 @@ from pyssh_cli.protocol import userauth as ua
 from pyssh_cli.protocol.transport import Transport
 from pyssh_cli.terminal.questions import Questions
 
+MAX_PARTIAL_SUCCESSES = 16
+"""Methods that a server may ask for one after the other."""
+
+MAX_EMPTY_ROUNDS = 16
+"""Rounds of keyboard-interactive without a question, which nobody would notice."""
+
 
 class Authenticator:
     """Drives `UserAuth` for one connection until the server is satisfied or nothing is left to try."""
@@ -34,6 +40,8 @@ class Authenticator:
         self._algorithm = ""
         self._method = "none"
         self._none_tried = False
+        self._partial_successes = 0
+        self._empty_rounds = 0
         self._password_tries = 0
         self._interactive_tries = 0
         self._interactive_asked = True
@@ -97,6 +105,9 @@ class Authenticator:
     def _on_failure(self, failure: ua.Failure) -> None:
         if failure.partial:
             self._log.verbose(f'Authenticated using "{self._method}" with partial success.')
+            self._partial_successes += 1
+            if self._partial_successes > MAX_PARTIAL_SUCCESSES:
+                raise AuthenticationError(f"{self._person}: the server finds no end of partial successes")
             self._password_tries = self._interactive_tries = 0
             self._keys = None  # a key refused before may be what is wanted now
         if failure.method == "password" and not failure.partial and "password" in failure.methods:
@@ -144,9 +155,7 @@ class Authenticator:
             return False
         algorithm = choose_algorithm(key.public, self._options.pubkey_accepted_algorithms, self._server_sig_algs())
         if algorithm is None:
-            self._log.error(
-                f"sign_and_send_pubkey: no mutual signature supported for {key.name}: see PubkeyAcceptedAlgorithms"
-            )
+            self._log.debug1(f"no mutual signature algorithm for {key.name}: see PubkeyAcceptedAlgorithms")
             return False
         if key.public.type == "ssh-rsa" and key.public.bits < self._options.required_rsa_size:
             self._log.error(f"{key.name}: RSA key of {key.public.bits} bits is smaller than RequiredRSASize")
@@ -227,9 +236,13 @@ class Authenticator:
         self._interactive_asked = True
         for text in (wanted.name, wanted.instruction):
             self._show(text)
+        self._empty_rounds += not wanted.prompts
+        if self._empty_rounds > MAX_EMPTY_ROUNDS:
+            raise AuthenticationError(f"{self._person}: the server asks nothing, without end")
         answers = []
         for prompt in wanted.prompts:
-            question = f"({self._person}) {prompt.text}"
+            # Every line says who asks, so that a server cannot pass for a question of our own.
+            question = "\n".join(f"({self._person}) {line}" for line in prompt.text.split("\n"))
             ask = self._questions.ask_line if prompt.echo else self._questions.ask_secret
             answers.append(ask(question) or "")
         self._auth.answer(answers)

@@ -14,9 +14,17 @@ from typing import Protocol
 
 from pyssh_cli import __version__
 from pyssh_cli.client.authenticate import Authenticator
+from pyssh_cli.client.link import Link
 from pyssh_cli.client.trust import HostTrust
 from pyssh_cli.config.options import Options
-from pyssh_cli.errors import HostKeyError, NegotiationError, NetworkError, PeerDisconnected, ProtocolError
+from pyssh_cli.errors import (
+    HostKeyError,
+    NegotiationError,
+    NetworkError,
+    PeerDisconnected,
+    ProtocolError,
+    PysshError,
+)
 from pyssh_cli.log import Log, printable
 from pyssh_cli.net.loop import Loop, Timer
 from pyssh_cli.protocol import channels as ch
@@ -24,12 +32,6 @@ from pyssh_cli.protocol import messages as m
 from pyssh_cli.protocol.key_exchange import Offer
 from pyssh_cli.protocol.transport import HostKeyOffered, KeysTaken, State, Transport
 from pyssh_cli.terminal.questions import Questions
-
-HIGH_WATER = 1024 * 1024
-"""Bytes waiting for the socket above which nobody should give us more to send."""
-
-FLOOD = 8 * HIGH_WATER
-"""Bytes waiting for the socket above which nothing is read: a server that asks and asks and never listens."""
 
 
 class ChannelOwner(Protocol):
@@ -56,6 +58,9 @@ class ChannelOwner(Protocol):
     def is_over(self) -> bool:
         """Whether all channels have come and gone, so that nothing is lost with the connection."""
 
+    def connection_ended(self) -> None:
+        """Nothing more will come: finish with what there is."""
+
 
 class Connection:
     """A connection on a connected, non-blocking socket. `address` is the peer's, numeric."""
@@ -66,7 +71,6 @@ class Connection:
         self._options = options
         self._log = log
         self._loop = loop
-        self._socket = sock
         self._peer = f"{address} port {options.port}"
         self._questions = questions
         self._trust = HostTrust(options, log, questions, address)
@@ -79,78 +83,39 @@ class Connection:
         self._authenticator: Authenticator | None = None
         self._keys_judged = False
         self.authenticated = False
-        self._watched = (False, True)  # for writing, for reading
         self._rekey_timer: Timer | None = None
+        self._last_heard = 0.0
         self._alive_unanswered = 0
+        self._said_goodbye = False
         self._closed = False
-
-    # The socket -------------------------------------------------------------------------------------------------
+        self._link = Link(loop, sock, self.transport, self._process, self._on_end, self._on_room)
+        self.flush = self._link.flush
+        self.takes_data = self._link.takes_data
 
     def start(self) -> None:
         """Send the first segment, and watch the socket from now on."""
-        self._loop.watch(self._socket, self._on_readable)
         self.transport.start()
         self.flush()
 
-    def flush(self) -> None:
-        """Give the socket what is waiting; what it does not take goes when it can."""
-        outgoing = self.transport.outgoing
-        if len(outgoing):
-            try:
-                outgoing.sent(self._socket.send(outgoing.unsent()))
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                self._lost(error)
-                return
-        watched = bool(len(outgoing)), len(outgoing) < FLOOD
-        if watched != self._watched:
-            self._watched = writing, reading = watched
-            self._loop.watch(
-                self._socket, self._on_readable if reading else None, self._on_writable if writing else None
-            )
-
-    @property
-    def takes_data(self) -> bool:
-        """Whether bulk data should be handed to the transport now."""
-        return self.transport.can_send and len(self.transport.outgoing) < HIGH_WATER
-
-    def _on_writable(self) -> None:
-        was_full = not self.takes_data
-        self.flush()
-        if was_full and self.takes_data and self.owner:
+    def _on_room(self) -> None:
+        if self.owner and not self._closed:
             self.owner.may_send()
             self.flush()
 
-    def _on_readable(self) -> None:
-        try:
-            count = self._socket.recv_into(self.transport.receive_room())
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._lost(error)
-            return
-        if not count:
-            self._on_end()
-            return
-        self.transport.received(count)
-        self._process()
-
-    def _lost(self, error: OSError) -> None:
+    def _on_end(self, error: OSError | None) -> None:
+        """The socket delivers no more. Raises NetworkError if that is too early."""
         if self.owner and self.owner.is_over():
-            self._loop.watch(self._socket)
             return
-        reason = error.strerror or str(error)
-        if self.authenticated:
-            raise NetworkError(f"Connection to {self._options.hostname} lost: {reason}") from None
-        raise NetworkError(f"Connection to {self._peer} lost during {self._stage()} exchange: {reason}") from None
-
-    def _on_end(self) -> None:
-        if self.owner and self.owner.is_over():
-            self._loop.watch(self._socket)
+        host = self._options.hostname
+        if self.authenticated and self.owner:
+            how = f"lost: {error.strerror}" if error else "closed by remote host."
+            self._log.error(f"Connection to {host} {how}")
+            self.owner.connection_ended()
             return
-        if self.authenticated:
-            raise NetworkError(f"Connection to {self._options.hostname} closed by remote host.")
+        if error:
+            raise NetworkError(
+                f"Connection to {self._peer} lost during {self._stage()} exchange: {error.strerror}"
+            )
         if self.transport.state is State.VERSION:
             raise NetworkError(
                 f"Connection closed by {self._peer} before it said its version"
@@ -161,37 +126,44 @@ class Connection:
     # What arrives -----------------------------------------------------------------------------------------------
 
     def _process(self) -> None:
-        transport = self.transport
-        could_send = transport.can_send
+        """Deal with all that has arrived, then with what follows from it."""
+        self._last_heard = monotonic()
+        self._alive_unanswered = 0
         try:
-            while (event := transport.next_event()) is not None:
-                if type(event) is memoryview:
-                    self._on_payload(event)
-                elif isinstance(event, HostKeyOffered):
-                    self._on_host_key(event)
-                elif isinstance(event, KeysTaken) and not event.first:
-                    self._log.debug1("rekeying done")
-        except NegotiationError as error:
-            self.flush()
-            raise NegotiationError(f"Unable to negotiate with {self._peer}: {error}") from None
-        except PeerDisconnected as error:
-            raise PeerDisconnected(
-                f"Received disconnect from {self._peer}:{error.reason}: {printable(str(error))}",
-                error.reason,
-            ) from None
-        except ProtocolError as error:
-            self._say_goodbye(error.reason, str(error))
-            raise ProtocolError(
-                f"ssh_dispatch_run_fatal: Connection to {self._peer}: {error}", error.reason
-            ) from None
+            self._dispatch()
+        except (PeerDisconnected, ProtocolError) as error:
+            if self.owner:
+                self.owner.batch_done()  # what came before counts
+                if self.owner.is_over():
+                    self._link.stop()
+                    return
+            raise self._told(error) from None
         if self._keys_judged and not self._authenticator:
             self._start_authentication()
         if self.owner:
             self.owner.batch_done()
-            if transport.can_send and not could_send:
-                self.owner.may_send()
         self._rekey_if_due()
         self.flush()
+
+    def _dispatch(self) -> None:
+        while (event := self.transport.next_event()) is not None:
+            if type(event) is memoryview:
+                self._on_payload(event)
+            elif isinstance(event, HostKeyOffered):
+                self._on_host_key(event)
+            elif isinstance(event, KeysTaken) and not event.first:
+                self._log.debug1("rekeying done")
+
+    def _told(self, error: PeerDisconnected | ProtocolError) -> PysshError:
+        """The error in words for the person; the server is told as well, if it is to know."""
+        if isinstance(error, PeerDisconnected):
+            text = f"Received disconnect from {self._peer}:{error.reason}: {printable(str(error))}"
+            return PeerDisconnected(text, error.reason)
+        if isinstance(error, NegotiationError):
+            self._say_goodbye(error.reason, "no algorithm in common")
+            return NegotiationError(f"Unable to negotiate with {self._peer}: {error}")
+        self._say_goodbye(error.reason, str(error))
+        return ProtocolError(f"Connection to {self._peer}: {error}", error.reason)
 
     def _on_host_key(self, offered: HostKeyOffered) -> None:
         try:
@@ -253,10 +225,6 @@ class Connection:
         elif isinstance(event, ch.OpenRequested):
             self._log.debug1(f"the server asks for a channel {event.kind}, which was not offered to it")
             self.channels.refuse(event, 1, "not asked for")
-        elif isinstance(event, ch.RequestAnswered) and event.channel is None:
-            self._alive_unanswered = 0
-            if self.owner:
-                self.owner.on_channel_event(event)
         elif self.owner:
             self.owner.on_channel_event(event)
 
@@ -269,7 +237,12 @@ class Connection:
             self._loop.call_at(monotonic() + interval, self._on_alive_due)
 
     def _on_alive_due(self) -> None:
-        if self._closed:
+        if self._closed or (self.owner and self.owner.is_over()):
+            return
+        interval = self._options.server_alive_interval
+        due = self._last_heard + interval
+        if not self._alive_unanswered and monotonic() < due:  # it has said something since
+            self._loop.call_at(due, self._on_alive_due)
             return
         if self._alive_unanswered >= self._options.server_alive_count_max:
             raise NetworkError(
@@ -279,7 +252,7 @@ class Connection:
         self._alive_unanswered += 1
         self.channels.global_request("keepalive@openssh.com", want_reply=True)
         self.flush()
-        self._loop.call_at(monotonic() + self._options.server_alive_interval, self._on_alive_due)
+        self._loop.call_at(monotonic() + interval, self._on_alive_due)
 
     def _rekey_if_due(self) -> None:
         self.transport.rekey_if_due(monotonic())
@@ -318,19 +291,17 @@ class Connection:
     # The end ----------------------------------------------------------------------------------------------------
 
     def _say_goodbye(self, reason: int, description: str) -> None:
-        """Tell the server why, if it still listens: nobody waits for it."""
-        try:
+        """Tell the server why, once, if it still listens: nobody waits for it."""
+        if not self._said_goodbye:
+            self._said_goodbye = True
             self.transport.disconnect(reason, description)
-            self._socket.send(self.transport.outgoing.unsent())
-        except OSError:
-            pass
+            self.flush()
 
     def close(self) -> None:
         """Disconnect in good order (RFC 4253 section 11.1) and give the socket back."""
         if self._closed:
             return
         self._closed = True
-        self._loop.watch(self._socket)
         if self.authenticated:
             self._say_goodbye(m.DISCONNECT_BY_APPLICATION, "disconnected by user")
-        self._socket.close()
+        self._link.close()

@@ -10,7 +10,7 @@ from pyssh_cli.keys.agent import AgentClient, AgentKey
 from pyssh_cli.keys.algorithms import algorithms_of
 from pyssh_cli.keys.private import PrivateKey, load_private_key, peek_public, read_key_file
 from pyssh_cli.keys.public import PublicKey, parse_public_file
-from pyssh_cli.log import Log
+from pyssh_cli.log import DEBUG1, Log
 from pyssh_cli.net.unix import AgentSocket
 from pyssh_cli.terminal.questions import Questions
 
@@ -136,7 +136,7 @@ class Identities:
                 others.append(AgentCandidate(agent, key, key.comment, explicit=False, chosen=False))
         opened = [f for f in files if isinstance(f, FileCandidate)]
         found = [*preferred, *others, *opened]
-        for candidate in found:
+        for candidate in found if self._log.enabled(DEBUG1) else ():
             self._log.debug1(f"Will attempt key: {candidate.describe(self._options.fingerprint_hash)}")
         return found
 

@@ -7,6 +7,7 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 from pyssh_cli.errors import OutputError
 from pyssh_cli.net.loop import Loop
@@ -16,6 +17,9 @@ TTY_PIECE = 8 * 1024
 
 MAX_PIECES = 512
 """Buffers given to one writev; below the limit of every system."""
+
+KEPT_SIZE = 64 * 1024
+"""What waits is kept in pieces of about this size, however small the packets were that it came in."""
 
 _HINTS = {
     errno.ENOSPC: "the disk is full",
@@ -34,7 +38,8 @@ class Output:
         self._name = name
         self._loop = loop
         self._drained = drained
-        self._waiting: deque[memoryview] = deque()
+        self._waiting: deque[bytearray] = deque()
+        self._written = 0  # of the first piece that waits
         self._tty = os.isatty(fd)
         self._blocking = True
         # A pipe or socket could block in the middle of a write; a file never does for long.
@@ -53,7 +58,7 @@ class Output:
         Raises OutputError when the descriptor takes no more for good.
         """
         if self._waiting:
-            self._waiting.extend(memoryview(bytes(piece)) for piece in pieces)
+            self._keep(pieces)
             return 0
         total = sum(map(len, pieces))
         written = 0
@@ -64,10 +69,16 @@ class Output:
                 break
             pieces = _after(pieces, count)
             if not count or self._tty:
-                self._waiting.extend(memoryview(bytes(piece)) for piece in pieces)
+                self._keep(pieces)
                 self._loop.watch(self._fd, None, self._on_writable)
                 break
         return written
+
+    def _keep(self, pieces: list[memoryview]) -> None:
+        for piece in pieces:
+            if not self._waiting or len(self._waiting[-1]) + len(piece) > KEPT_SIZE:
+                self._waiting.append(bytearray())
+            self._waiting[-1] += piece
 
     def _write_some(self, pieces: list[memoryview]) -> int:
         try:
@@ -82,14 +93,13 @@ class Output:
             raise OutputError(f"pyssh: write to {self._name} failed: {os.strerror(number)}{hint}") from None
 
     def _on_writable(self) -> None:
-        count = self._write_some(list(self._waiting))
-        left = count
-        while left:
-            piece = self._waiting.popleft()
-            if len(piece) > left:
-                self._waiting.appendleft(piece[left:])
-                break
-            left -= len(piece)
+        first = memoryview(self._waiting[0])[self._written :]
+        rest = [memoryview(piece) for piece in islice(self._waiting, 1, MAX_PIECES)]
+        count = self._write_some([first, *rest])
+        del first, rest  # a piece that is looked at cannot grow
+        self._written += count
+        while self._waiting and self._written >= len(self._waiting[0]):
+            self._written -= len(self._waiting.popleft())
         if not self._waiting:
             self._loop.watch(self._fd)
         self._drained(count)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 from importlib import import_module
 from time import monotonic
@@ -15,7 +14,6 @@ from pyssh_cli.log import Log
 
 if TYPE_CHECKING:
     from pyssh_cli.client.session import Session
-    from pyssh_cli.net.loop import Loop
 
 
 class Killed(BaseException):
@@ -42,31 +40,21 @@ def _meanwhile() -> None:
         import_module(name)
 
 
-def _sanitize_descriptors() -> None:
-    """Open /dev/null where stdin, stdout or stderr is closed: no socket or file may take their place."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(fd, True)
-    os.close(fd)
-
-
 def run(options: Options, log: Log) -> int:
     """Connect, prove who is who, run the session; return what pyssh should exit with. Raises PysshError."""
-    _sanitize_descriptors()
-    from pyssh_cli.net.loop import Loop
     from pyssh_cli.net.tcp import connect
 
     timeout = options.connect_timeout
     deadline = monotonic() + timeout if timeout else None
-    sock, _ = connect(options, log, deadline, _meanwhile)
+    sock, address = connect(options, log, deadline, _meanwhile)
     log.debug1("Connection established.")
     from pyssh_cli.client.connection import Connection
     from pyssh_cli.client.session import Session
+    from pyssh_cli.net.loop import Loop
     from pyssh_cli.terminal.questions import Questions
 
     loop = Loop()
-    address = str(sock.getpeername()[0])
-    questions = Questions(log, options.batch_mode)
-    connection = Connection(options, log, loop, sock, address, questions)
+    connection = Connection(options, log, loop, sock, address, Questions(log, options.batch_mode))
     session: Session | None = None
     try:
         connection.start()
@@ -75,29 +63,39 @@ def run(options: Options, log: Log) -> int:
         session = Session(options, log, loop, connection)
         connection.owner = session
         connection.run_until(connection.keys_judged, deadline, connection.timeout_message)
-        _handle_signals(loop, session)
+        _end_on_signals()
+        signal.signal(signal.SIGWINCH, lambda _number, _frame: loop.call_soon(session.window_changed))
+        loop.wake_on_signals()
         gc.freeze()
         gc.enable()
         connection.run_until(session.finished, None, str)
         return session.exit_status()
     except Killed as killed:
-        if session:
-            session.close()
         log.verbose(f"Killed by signal {killed.number}.")
         return 255
     finally:
+        _ignore_signals()
         if session:
             session.close()
         connection.close()
         loop.close()
 
 
-def _handle_signals(loop: Loop, session: Session) -> None:
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+def _end_on_signals() -> None:
+    """Let the signals that end a program raise Killed, but those that the caller has us ignore."""
+
     def end(number: int, _frame: FrameType | None) -> None:
+        _ignore_signals()  # putting things in order is not to be interrupted
         raise Killed(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    for number in _ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, end)
-    signal.signal(signal.SIGWINCH, lambda _number, _frame: loop.call_soon(session.window_changed))
-    loop.wake_on_signals()
+
+
+def _ignore_signals() -> None:
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)

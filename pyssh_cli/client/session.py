@@ -12,7 +12,7 @@ from pyssh_cli.client.connection import Connection
 from pyssh_cli.client.output import Output
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError, PysshError
-from pyssh_cli.log import LOG_LEVELS, Log, printable
+from pyssh_cli.log import LOG_LEVELS, Log, printable, write_all
 from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.protocol.messages import EXTENDED_DATA_STDERR
@@ -222,7 +222,7 @@ class Session:
             and not self._typed
             and channel is not None
             and channel.sendable > 0
-            and self._connection.takes_data
+            and self._connection.takes_data()
         )
         if wanted != self._stdin_watched:
             self._stdin_watched = wanted
@@ -232,7 +232,7 @@ class Session:
         """Bulk: what stdin says is read into the packets that it leaves in."""
         channel = self._channel
         assert channel is not None
-        if not self._connection.takes_data:  # a key exchange has begun since
+        if not self._connection.takes_data():  # a key exchange has begun since
             self._watch_stdin(False)
             return
         size = min(channel.remote_max_packet, ch.MAX_PACKET)
@@ -279,7 +279,7 @@ class Session:
         channel = self._channel
         assert channel is not None
         data = self._typed + data
-        while data and channel.sendable and self._connection.takes_data:
+        while data and channel.sendable and self._connection.takes_data():
             size = min(len(data), channel.sendable, channel.remote_max_packet)
             self._connection.transport.send(self._channels.data_prefix(channel), string(data[:size]))
             self._channels.sent(channel, size)
@@ -331,7 +331,7 @@ class Session:
     @staticmethod
     def _say(message: str) -> None:
         """Show something of ours on the terminal, between what the remote side shows."""
-        os.write(STDERR, message.encode("utf-8", "backslashreplace"))
+        write_all(STDERR, message.encode("utf-8", "backslashreplace"))
 
     def window_changed(self) -> None:
         """The terminal's window has another size now (RFC 4254 section 6.7)."""
@@ -376,6 +376,10 @@ class Session:
 
     def is_over(self) -> bool:
         return self._closed
+
+    def connection_ended(self) -> None:
+        self._closed = True
+        self._watch_stdin(False)
 
     def finished(self) -> bool:
         """Whether the session is over, and all that it printed has been written."""

@@ -66,6 +66,8 @@ class HostTrust:
             )
         if offered.host_key == self._accepted:
             return  # a rekeying by the same key
+        if self._accepted:
+            raise HostKeyError("The server shows another host key than at the beginning of the connection")
         self._judge_by_files(key, fingerprint)
         self._accepted = offered.host_key
 

@@ -8,6 +8,7 @@ import select
 import socket
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError
@@ -41,8 +42,8 @@ def look_up(options: Options) -> list[tuple[socket.AddressFamily, str, int]]:
 
 def connect(
     options: Options, log: Log, deadline: float | None, meanwhile: Callable[[], None]
-) -> tuple[socket.socket, float]:
-    """Connect to the host: (the socket, non-blocking; the seconds that connecting took).
+) -> tuple[socket.socket, str]:
+    """Connect to the host: (the socket, non-blocking; the numeric address it is connected to).
 
     `meanwhile` is called once, as soon as the first connection is under way: time that is waited anyway.
     Raises NetworkError with ssh's line for the last address tried.
@@ -57,7 +58,7 @@ def connect(
         for family, address, port in addresses:
             log.debug1(f"Connecting to {options.hostname} [{address}] port {port}.")
             try:
-                return _connect_one(options, family, address, port, deadline, meanwhile)
+                return _connect_one(options, family, address, port, deadline, meanwhile), address
             except OSError as error:
                 number = error.errno or errno.ETIMEDOUT
                 log.debug1(f"connect to address {address} port {port}: {os.strerror(number)}")
@@ -80,19 +81,17 @@ def _connect_one(
     port: int,
     deadline: float | None,
     meanwhile: Callable[[], None],
-) -> tuple[socket.socket, float]:
+) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         if options.bind_interface:
             _bind_interface(sock, options.bind_interface)
         if options.bind_address:
-            bind_to = socket.getaddrinfo(options.bind_address, 0, family, socket.SOCK_STREAM)[0][4]
-            sock.bind(bind_to)
+            sock.bind(_bind_to(options.bind_address, family))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if options.tcp_keep_alive:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        began = monotonic()
         error = sock.connect_ex((address, port))
         poll = select.poll()
         poll.register(sock, select.POLLOUT)
@@ -103,10 +102,19 @@ def _connect_one(
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if poll.poll(waited) else errno.ETIMEDOUT
         if error:
             raise OSError(error, os.strerror(error))
-        return sock, monotonic() - began
+        return sock
     except BaseException:
         sock.close()
         raise
+
+
+def _bind_to(name: str, family: socket.AddressFamily) -> Any:
+    """BindAddress as an address. Raises NetworkError for a name that means nothing."""
+    try:
+        return socket.getaddrinfo(name, 0, family, socket.SOCK_STREAM)[0][4]
+    except (socket.gaierror, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else "not a valid host name"
+        raise NetworkError(f"getaddrinfo: {name}: {reason} (check -b and BindAddress)") from None
 
 
 def _bind_interface(sock: socket.socket, name: str) -> None:

@@ -40,7 +40,11 @@ class AgentSocket:
                 raise AgentError(f"the agent at {self._path} answers with {length} bytes, which cannot be")
             reply = self._read(length)
         except OSError as error:
+            self.close()  # a late answer must not be taken for that to another request
             raise AgentError(f"the agent at {self._path} does not answer: {error.strerror or error}") from None
+        except AgentError:
+            self.close()
+            raise
         self._socket.settimeout(ANSWER_SECONDS)
         return reply
 

@@ -332,6 +332,8 @@ class Channels:
             raise ProtocolError("The server sends more than the channel's window")
         if channel.eof_received or channel.close_received:
             raise ProtocolError("The server sends data after it said that it would not")
+        if not count:
+            return None
         channel.local_window -= count
         channel.until_marker -= count
         channel.bytes_received += count

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import NamedTuple
 
-from pyssh_cli.errors import NegotiationError, PeerDisconnected, ProtocolError
+from pyssh_cli.errors import PeerDisconnected, ProtocolError
 from pyssh_cli.log import DEBUG1, DEBUG2, DEBUG3, printable
 from pyssh_cli.protocol import messages as m
 from pyssh_cli.protocol.compression import COMPRESSIONS, Compressor, Decompressor
@@ -54,8 +54,17 @@ MAX_PACKETS = 1 << 31
 MAX_EXT_INFOS = 16
 """SSH_MSG_EXT_INFO in one connection; RFC 8308 section 2.4 gives a server two occasions."""
 
-MAX_HELD = 16 * 1024 * 1024
-"""Bytes the layers above may ask to send while a key exchange runs; they are held to far less by windows."""
+MAX_HELD = 2 * 1024 * 1024
+"""Bytes of memory that answers may take up while a key exchange runs; bulk data is not even asked for then."""
+
+HELD_OVERHEAD = 64
+"""Bytes that holding a payload takes beside its own."""
+
+MAX_OUTGOING = 32 * 1024 * 1024
+"""Bytes waiting to be sent; what we send by ourselves stays far below, so more are answers nobody fetches."""
+
+MAX_PING = 32 * 1024
+"""Bytes of data in a transport ping that is answered."""
 
 
 class State(Enum):
@@ -168,7 +177,7 @@ class Transport:
             self._seal(parts)
             return
         payload = b"".join(parts)
-        self._held_size += len(payload)
+        self._held_size += len(payload) + HELD_OVERHEAD
         if self._held_size > MAX_HELD:
             raise ProtocolError("The server does not finish a key exchange while much waits to be sent")
         self._held.append(payload)
@@ -178,6 +187,8 @@ class Transport:
             parts = (self._compressor.compress(b"".join(parts)),)
         length = sum(map(len, parts))
         outgoing = self.outgoing
+        if len(outgoing) > MAX_OUTGOING:
+            raise ProtocolError("The server asks for answers without end and does not fetch them")
         buffer = outgoing.reserve(length + MAX_OVERHEAD)
         start = outgoing.end
         position = start + HEADER
@@ -233,7 +244,14 @@ class Transport:
 
     def disconnect(self, reason: int, description: str) -> None:
         """Tell the server that this is the end, and why (RFC 4253 section 11.1)."""
-        self._seal((bytes((m.DISCONNECT,)), uint32(reason), string(description.encode("utf-8")), string(b"")))
+        self._seal(
+            (
+                bytes((m.DISCONNECT,)),
+                uint32(reason),
+                string(description.encode("utf-8", "backslashreplace")),
+                string(b""),
+            )
+        )
 
     # Key exchange -----------------------------------------------------------------------------------------------
 
@@ -289,11 +307,7 @@ class Transport:
                 self._debug(DEBUG3, "will use strict KEX ordering")
                 if self._receive_sequence != 1:
                     raise ProtocolError("Strict key exchange broken: KEXINIT was not the server's first packet")
-        try:
-            first_message = kex.begin(payload, server)
-        except NegotiationError as error:
-            self.disconnect(error.reason, "no algorithm in common")
-            raise
+        first_message = kex.begin(payload, server)
         tell_agreement(kex.agreed, self._debug)
         self._seal((first_message,))
         self.state = State.REPLY
@@ -465,7 +479,7 @@ class Transport:
         elif number == m.EXT_INFO:
             return self._on_ext_info(payload)
         elif number == m.PING:
-            self.send(bytes((m.PONG,)), string(Reader(payload, 1).string()))
+            self._on_ping(Reader(payload, 1).view())
         elif number == m.PONG:
             return Pong(Reader(payload, 1).string())
         elif number in {m.NEWKEYS, m.SERVICE_REQUEST} or m.KEX_FIRST <= number <= m.KEX_LAST:
@@ -473,6 +487,11 @@ class Transport:
         else:
             self.unimplemented()
         return None
+
+    def _on_ping(self, data: memoryview) -> None:
+        if len(data) > MAX_PING:
+            raise ProtocolError(f"A ping of {len(data)} bytes")
+        self.send(bytes((m.PONG,)), string(data))
 
     def unimplemented(self) -> None:
         """Answer the packet that `next_event` gave last with SSH_MSG_UNIMPLEMENTED (RFC 4253 section 11.4)."""

@@ -156,13 +156,13 @@ class UserAuth:
             self._answers_due = False
             methods, partial = reader.name_list(), reader.boolean()
             return Failure(method, methods, partial)
-        if number == 60 and method == "publickey-query":
+        if number == m.USERAUTH_PK_OK and method == "publickey-query":
             del self._outstanding[0]
             return KeyAccepted(reader.text(), reader.string())
-        if number == 60 and method == "password":
+        if number == m.USERAUTH_PASSWD_CHANGEREQ and method == "password":
             del self._outstanding[0]
             return PasswordChangeWanted(reader.text())
-        if number == 60 and method == "keyboard-interactive" and not self._answers_due:
+        if number == m.USERAUTH_INFO_REQUEST and method == "keyboard-interactive" and not self._answers_due:
             wanted = self._info_request(reader)
             self._answers_due = True
             return wanted

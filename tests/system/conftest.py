@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import random
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -191,7 +192,7 @@ class Agent:
         self._process = subprocess.Popen(
             [program("ssh-agent"), "-D", "-a", self.socket], stdout=subprocess.DEVNULL, start_new_session=True
         )
-        wait_until(self.socket.exists, "the agent's socket")
+        wait_until(self._listens, "the agent to listen")
 
     def add(self, *paths: Path) -> None:
         """Give the agent these private keys."""
@@ -201,6 +202,10 @@ class Agent:
         """End the agent."""
         self._process.kill()
         self._process.wait()
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
 
 
 @pytest.fixture

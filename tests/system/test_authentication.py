@@ -199,6 +199,7 @@ def test_password_prompts_are_as_many_as_configured(
     assert shown.seen.count(b"password: ") == 1
 
 
+@pytest.mark.beyond_ssh  # which loses a Ctrl-C that comes between its prompt and its reading
 def test_ctrl_c_at_the_password_leaves_the_terminal_as_it_was(
     pyssh: Client, asyncssh_server: Server, terminal: OpenTerminal
 ) -> None:

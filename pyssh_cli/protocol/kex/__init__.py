@@ -82,13 +82,12 @@ class KexSpec(NamedTuple):
     name: str
     hash_name: str
     begin: Callable[[], Kex]
-    post_quantum: bool = False
 
 
 KEX: dict[str, KexSpec] = {
     spec.name: spec
     for spec in (
-        KexSpec("mlkem768x25519-sha256", "sha256", _mlkem768x25519, post_quantum=True),
+        KexSpec("mlkem768x25519-sha256", "sha256", _mlkem768x25519),
         KexSpec("curve25519-sha256", "sha256", _curve25519),
         KexSpec("curve25519-sha256@libssh.org", "sha256", _curve25519),
         KexSpec("ecdh-sha2-nistp256", "sha256", _ecdh("nistp256")),
