@@ -10,10 +10,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from time import monotonic
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pyssh_cli import __version__
-from pyssh_cli.client.authenticate import Authenticator
 from pyssh_cli.client.link import Link
 from pyssh_cli.client.trust import HostTrust
 from pyssh_cli.config.options import Options
@@ -32,6 +31,9 @@ from pyssh_cli.protocol import messages as m
 from pyssh_cli.protocol.key_exchange import Offer
 from pyssh_cli.protocol.transport import HostKeyOffered, KeysTaken, State, Transport
 from pyssh_cli.terminal.questions import Questions
+
+if TYPE_CHECKING:
+    from pyssh_cli.client.authenticate import Authenticator
 
 
 class ChannelOwner(Protocol):
@@ -175,6 +177,8 @@ class Connection:
         self._keys_judged = True
 
     def _start_authentication(self) -> None:
+        from pyssh_cli.client.authenticate import Authenticator
+
         self._authenticator = Authenticator(
             self._options, self._log, self._questions, self.transport, unsafe=self._trust.unsafe
         )
@@ -198,7 +202,9 @@ class Connection:
         if self.authenticated:
             if ch.understands(number):
                 event = self.channels.receive(payload)
-                if event is not None:
+                if type(event) is ch.Data and self.owner:  # the way of a byte comes first
+                    self.owner.on_channel_event(event)
+                elif event is not None:
                     self._on_channel_event(event)
             elif number >= m.GLOBAL_REQUEST:
                 self.transport.unimplemented()

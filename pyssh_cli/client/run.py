@@ -26,6 +26,7 @@ class Killed(BaseException):
 
 _NEEDED_LATER = (
     "pyssh_cli.client.session",
+    "pyssh_cli.client.authenticate",
     "cryptography.hazmat.primitives.ciphers.aead",
     "cryptography.hazmat.primitives.asymmetric.x25519",
     "cryptography.hazmat.primitives.asymmetric.ed25519",
@@ -49,7 +50,6 @@ def run(options: Options, log: Log) -> int:
     sock, address = connect(options, log, deadline, _meanwhile)
     log.debug1("Connection established.")
     from pyssh_cli.client.connection import Connection
-    from pyssh_cli.client.session import Session
     from pyssh_cli.net.loop import Loop
     from pyssh_cli.terminal.questions import Questions
 
@@ -60,6 +60,8 @@ def run(options: Options, log: Log) -> int:
         connection.start()
         _meanwhile()
         log.debug1(f"Authenticating to {options.hostname}:{options.port} as '{options.user}'")
+        from pyssh_cli.client.session import Session
+
         session = Session(options, log, loop, connection)
         connection.owner = session
         connection.run_until(connection.keys_judged, deadline, connection.timeout_message)

@@ -5,10 +5,9 @@ SSH_KNOWN_HOSTS FILE FORMAT). Bytes throughout, because a file may hold any.
 from __future__ import annotations
 
 import binascii
-import hashlib
-import hmac
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 _HASH_MAGIC = b"|1|"
 _SALT_SIZE = 20
@@ -31,6 +30,8 @@ def ascii_lower(name: str) -> str:
 
 def hash_name(name: str) -> str:
     """`name` as a hashed entry, with a fresh salt: "|1|", base64 of the salt, "|", base64 of HMAC-SHA1."""
+    import hmac
+
     salt = os.urandom(_SALT_SIZE)
     digest = hmac.digest(salt, name.encode("utf-8", "surrogateescape"), "sha1")
     parts = (binascii.b2a_base64(part, newline=False).decode("ascii") for part in (salt, digest))
@@ -82,10 +83,15 @@ def may_match(lines: Sequence[bytes], name: bytes) -> Iterator[int]:
     This is the loop over every line of every file, so it only looks, and spells HMAC out (RFC 2104: a salt of 20
     bytes, filled up to SHA-1's block of 64): `hmac.digest` takes half as long again.
     """
-    decode, sha1 = binascii.a2b_base64, hashlib.sha1
+    decode = binascii.a2b_base64
+    sha1: Any = None
     inner_rest, outer_rest = b"\x36" * 44 + name, b"\x5c" * 44
     for index, line in enumerate(lines):
         if line.startswith(_HASH_MAGIC):
+            if sha1 is None:
+                import hashlib  # most files have no such line, and loading it takes longer than reading them
+
+                sha1 = hashlib.sha1
             try:
                 salt = decode(line[3:31])
                 wanted = decode(line[32:60])
@@ -114,4 +120,6 @@ def _matches_hash(field: bytes, name: bytes) -> bool:
         salt = binascii.a2b_base64(field[3:31])
     except binascii.Error:
         return False
+    import hmac
+
     return binascii.b2a_base64(hmac.digest(salt, name, "sha1"), newline=False) == field[32:]

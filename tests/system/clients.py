@@ -99,15 +99,23 @@ class Client:
 
     @contextlib.contextmanager
     def start(
-        self, *words: str, stdin: File = subprocess.PIPE, stdout: File = subprocess.PIPE
+        self,
+        *words: str,
+        stdin: File = subprocess.PIPE,
+        stdout: File = subprocess.PIPE,
+        stderr: File = subprocess.PIPE,
+        argv: Sequence[str] = (),
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """The client started, and killed if it still runs at the end of the block."""
+        """The client started, and killed if it still runs at the end of the block.
+
+        `argv` goes before it, for a program that starts another.
+        """
         process = subprocess.Popen(
-            [*self.argv, *words],
+            [*argv, *self.argv, *words],
             env=self.environment,
             stdin=stdin,
             stdout=stdout,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             start_new_session=True,  # no terminal to ask on, whoever runs the tests
         )
         try:

@@ -10,10 +10,12 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.system.clients import STAND_IN, Client
+from tests.system.scripted_server import ScriptedServer
 from tests.system.servers import (
     IS_ROOT,
     SERVER_KINDS,
@@ -146,6 +148,19 @@ def fake_server() -> Iterator[Callable[..., FakeServer]]:
     yield start
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., ScriptedServer]]:
+    """Starts servers that play a script: `scripted(script)`, with the arguments of `ScriptedServer`."""
+    with contextlib.ExitStack() as opened:
+
+        def start(*arguments: Any, **settings: Any) -> ScriptedServer:
+            made = ScriptedServer(*arguments, **settings)
+            opened.callback(made.close)
+            return made
+
+        yield start
 
 
 @pytest.fixture
