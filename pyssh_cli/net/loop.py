@@ -87,9 +87,10 @@ class Loop:
 
     def run_once(self, deadline: float | None = None) -> None:
         """Wait until something is ready or due, at most until `deadline`, and call back for it."""
-        woken, self._woken = self._woken, []
-        for callback in woken:
-            callback()
+        if self._woken:
+            woken, self._woken = self._woken, []
+            for callback in woken:
+                callback()
         timeout = self._timeout(deadline) if not (self._always or self._woken) else 0.0
         for key, events in self._selector.select(timeout):
             readable, writable = key.data
@@ -98,12 +99,17 @@ class Loop:
                 writable()
             if events & selectors.EVENT_READ and readable and self._still(key.fd, 0, readable):
                 readable()
+        if self._always:
+            self._run_always()
+        if self._timers:
+            self._run_timers()
+
+    def _run_always(self) -> None:
         for fd, (readable, writable) in tuple(self._always.items()):
             if readable and self._always.get(fd, (None, None))[0] is readable:
                 readable()
             if writable and self._always.get(fd, (None, None))[1] is writable:
                 writable()
-        self._run_timers()
 
     def _still(self, fd: int, which: int, callback: Callback) -> bool:
         key = self._selector.get_map().get(fd)

@@ -450,6 +450,11 @@ class Peer:
 
     # What tests ask
 
+    @property
+    def unread(self) -> int:
+        """Bytes of a packet of the client's that is not complete."""
+        return self._incoming.end - self._incoming.start
+
     def numbers(self) -> list[int]:
         """The message numbers of all that the client sent."""
         return [payload[0] for payload in self.received]
