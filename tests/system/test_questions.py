@@ -283,8 +283,6 @@ def test_a_terminal_taken_over_in_the_background_is_left_alone(run: RUN) -> None
 @pytest.fixture
 def shell() -> Iterator[Screen]:
     """An interactive bash in tmux."""
-    if not shutil.which("tmux") or not shutil.which("bash"):
-        pytest.skip("tmux or bash is not installed")
     screen = Screen(["bash", "--norc", "--noprofile", "-i"], environment(PS1="$ ", TERM="screen"))
     yield screen
     screen.close()
@@ -362,10 +360,9 @@ def test_suspend_leaves_raw_mode_and_comes_back_to_it(shell: Screen, tmp_path: P
 
 
 def needs(program: str) -> str:
-    """The program's path; the test is skipped without it."""
+    """The program's path; scripts/test installs it."""
     path = shutil.which(program)
-    if path is None:
-        pytest.skip(f"{program} is not installed")
+    assert path is not None, f"{program} is not installed"
     return path
 
 

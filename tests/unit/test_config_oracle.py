@@ -6,16 +6,12 @@ or distribution of OpenSSH prints.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from pyssh_cli.cli import main
-
-SSH = shutil.which("ssh")
-pytestmark = pytest.mark.skipif(SSH is None, reason="needs OpenSSH's ssh")
 
 COMPARED = {
     "host", "user", "hostname", "port", "addressfamily", "batchmode", "bindaddress", "bindinterface",
@@ -105,9 +101,8 @@ NO_MESSAGE = [
 
 
 def ssh(arguments: list[str]) -> tuple[int, list[str], list[str]]:
-    assert SSH is not None
     done = subprocess.run(
-        [SSH, "-G", *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        ["ssh", "-G", *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )
     return done.returncode, values(done.stdout), messages(done.stderr)
 
