@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import signal
-import sys
-from typing import NoReturn
 
 # Until `cli` can tell it in a line, Ctrl-C ends us as it ends any program: at once, and with nothing to clean up.
+# So nothing that takes time to load stands above this.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import gc  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
 
 # Collecting garbage while modules load finds none and costs milliseconds; the session turns it on again.
 gc.disable()
@@ -23,7 +24,7 @@ def _open_standard_descriptors() -> None:
     os.close(fd)
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run the process's own command line and exit with its code.
 
     The interpreter is not taken down piece by piece: that takes longer than many a remote command, and all that

@@ -99,5 +99,6 @@ def _end_on_signals() -> None:
 
 
 def _ignore_signals() -> None:
+    """Let nothing come of further signals. Not by SIG_IGN: one that has arrived already would be an error then."""
     for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda _number, _frame: None)

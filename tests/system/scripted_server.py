@@ -1,4 +1,4 @@
-"""An SSH server on a real socket that lets anybody in and then does what a test's script says, be it ever so odd."""
+"""An SSH server on a real socket that lets anybody in and then does what the script of a test says."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ class Talk:
         """Send what the peer wants to say."""
         self.socket.sendall(self.peer.take())
 
-    def listen(self) -> bool:
-        """Take what the client has sent, after waiting for it; False when nothing more will come."""
-        received = self.socket.recv(1 << 18)
+    def listen(self, size: int = 1 << 18) -> bool:
+        """Take up to `size` bytes of the client's, after waiting for them; False when nothing more will come."""
+        received = self.socket.recv(size)
         self.peer.feed(received)
         return bool(received)
 
@@ -102,6 +102,7 @@ class Talk:
         Returns how many were sent. None is left half sent: what the client did not take yet waits in the peer.
         """
         count = 0
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # nor does the system hold much
         self.socket.setblocking(False)
         while not enough.is_set() and (count < total or self.peer.outgoing):
             while count < total and len(self.peer.outgoing) < 1 << 18:
