@@ -9,9 +9,9 @@ import signal
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import gc  # noqa: E402
-import os  # noqa: E402
-import sys  # noqa: E402
+import gc
+import os
+import sys
 
 # Collecting garbage while modules load finds none and costs milliseconds; the session turns it on again.
 gc.disable()
