@@ -39,7 +39,7 @@ def parse(arguments: Sequence[str], log: Log, read_flags: ReadFlags) -> Invocati
     if not ended:
         words, _ = _act_on_flags(words, invocation, read_flags)
     if words:
-        invocation.command = " ".join(words)
+        invocation.command = " ".join(words) or None  # empty words ask for a shell, as with ssh
     elif invocation.settings.get("sessiontype") == "subsystem":
         raise UsageError("You must specify a subsystem to invoke.")
     if invocation.unsupported:

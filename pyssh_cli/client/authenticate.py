@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from pyssh_cli.client.identities import Candidate, Identities, choose_algorithm
 from pyssh_cli.config.options import Options
-from pyssh_cli.errors import AuthenticationError, PysshError
+from pyssh_cli.errors import AgentError, AuthenticationError, PysshError
 from pyssh_cli.log import INFO, Log, printable
 from pyssh_cli.protocol import userauth as ua
 from pyssh_cli.protocol.transport import Transport
@@ -64,6 +64,7 @@ class Authenticator:
         True when it may well be all the proof that is needed.
         """
         self._auth.request_service()
+        self._log.debug1(f"Next authentication method: {self._order[0] if self._order else 'none'}")
         if self._order[:1] == ["publickey"] and self._methods["publickey"][0] and self._try_key(first=True):
             return self._auth.awaits_proof
         self._ask_for_nothing()
@@ -110,8 +111,6 @@ class Authenticator:
                 raise AuthenticationError(f"{self._person}: the server finds no end of partial successes")
             self._password_tries = self._interactive_tries = 0
             self._keys = None  # a key refused before may be what is wanted now
-        if failure.method == "password" and not failure.partial and "password" in failure.methods:
-            self._log.error("Permission denied, please try again.")
         self._log.debug1(f"Authentications that can continue: {','.join(failure.methods)}")
         for name in self._order:
             enabled, attempt = self._methods[name]
@@ -181,6 +180,9 @@ class Authenticator:
             self._auth.publickey(
                 algorithm, key.public.blob, self._transport.session_id, lambda data: key.sign(algorithm, data)
             )
+        except AgentError as error:
+            self._log.error(f'signing failed for key "{printable(key.name)}" from agent: {error}')
+            return False
         except PysshError as error:
             self._log.error(str(error))
             return False
@@ -199,6 +201,8 @@ class Authenticator:
     def _try_password(self) -> bool:
         if self._password_tries >= self._options.number_of_password_prompts:
             return False
+        if self._password_tries:
+            self._log.error("Permission denied, please try again.")
         self._password_tries += 1
         password = self._questions.ask_secret(f"{self._person}'s password: ")
         if password is None:

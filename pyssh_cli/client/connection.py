@@ -119,9 +119,14 @@ class Connection:
                 f"Connection to {self._peer} lost during {self._stage()} exchange: {error.strerror}"
             )
         if self.transport.state is State.VERSION:
+            said = [printable(line) for line in self.transport.lines_before_version if line.strip()]
             raise NetworkError(
                 f"Connection closed by {self._peer} before it said its version"
-                " (it may refuse this address, or be too busy: see the server's log)"
+                + (
+                    f', but: "{said[-1]}"'
+                    if said
+                    else " (it may refuse this address, or be too busy: see its log)"
+                )
             )
         raise NetworkError(f"Connection closed by {self._peer}")
 
@@ -142,10 +147,13 @@ class Connection:
             raise self._told(error) from None
         if self._keys_judged and not self._authenticator:
             self._start_authentication()
+            self._keep_alive()
         if self.owner:
             self.owner.batch_done()
         self._rekey_if_due()
         self.flush()
+        if not self.authenticated:
+            self._last_heard = monotonic()  # a person may have thought about an answer meanwhile
 
     def _dispatch(self) -> None:
         while (event := self.transport.next_event()) is not None:
@@ -217,7 +225,6 @@ class Connection:
         if self._authenticator.receive(payload):
             self.authenticated = True
             self.transport.authenticated()
-            self._keep_alive()
             if self.owner:
                 self.owner.authenticated()
         elif number == m.USERAUTH_FAILURE and self.owner:
@@ -246,6 +253,10 @@ class Connection:
         if self._closed or (self.owner and self.owner.is_over()):
             return
         interval = self._options.server_alive_interval
+        if not self.authenticated:  # nothing may be asked yet: a silence of the whole length is the end
+            interval *= self._options.server_alive_count_max
+            if monotonic() >= self._last_heard + interval:
+                raise NetworkError(f"Connection to {self._peer} timed out")
         due = self._last_heard + interval
         if not self._alive_unanswered and monotonic() < due:  # it has said something since
             self._loop.call_at(due, self._on_alive_due)
@@ -278,6 +289,10 @@ class Connection:
             if deadline is not None and monotonic() >= deadline:
                 raise NetworkError(what())
             self._loop.run_once(deadline)
+
+    def is_authenticated(self) -> bool:
+        """Whether the server has let the user in."""
+        return self.authenticated
 
     def keys_judged(self) -> bool:
         """Whether the first key exchange has come so far that ConnectTimeout is met."""

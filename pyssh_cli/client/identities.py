@@ -8,7 +8,7 @@ from pyssh_cli.config.options import Identity, Options
 from pyssh_cli.errors import AgentError, KeyFileError, PassphraseNeeded, PysshError, WrongPassphrase
 from pyssh_cli.keys.agent import AgentClient, AgentKey
 from pyssh_cli.keys.algorithms import algorithms_of
-from pyssh_cli.keys.private import PrivateKey, load_private_key, peek_public, read_key_file
+from pyssh_cli.keys.private import KeyFilePermissions, PrivateKey, load_private_key, peek_public, read_key_file
 from pyssh_cli.keys.public import PublicKey, parse_public_file
 from pyssh_cli.log import DEBUG1, Log
 from pyssh_cli.net.unix import AgentSocket
@@ -145,13 +145,17 @@ class Identities:
         try:
             content = read_key_file(identity.path)
         except KeyFileError as error:
-            public = self._public_file(identity.path + ".pub") if _is_missing(error) else None
+            # A public key, which anybody may read, stands for a private one that the agent holds.
+            bare = identity.path + ".pub" if _is_missing(error) else identity.path
+            public = self._public_file(bare)
             if public:
                 return Candidate(identity.path, public, identity.explicit)
             if _is_missing(error):
                 self._tell_missing(identity)
-            else:
+            elif identity.explicit or isinstance(error, KeyFilePermissions):
                 self._log.error(str(error))
+            else:
+                self._log.debug1(str(error))
             return None
         public = peek_public(content)
         if public is None and b"PRIVATE KEY" not in content:
@@ -172,6 +176,7 @@ class Identities:
         except PysshError as error:
             self._log.error(str(error))
             return None
+        self._log.debug1(f"identity file {identity.path} type {candidate.public.type if candidate.public else -1}")
         return candidate
 
     def _tell_missing(self, identity: Identity) -> None:

@@ -31,9 +31,13 @@ _HINTS = {
 
 class Output:
     """One output descriptor. Not written to while it is not ready: what waits is kept, and `drained` is called
-    with the number of bytes when some of it went."""
+    with the number of bytes when some of it went.
 
-    def __init__(self, fd: int, name: str, loop: Loop, drained: Callable[[int], None]) -> None:
+    `name` is what to call it when it takes no more for good; without one that is no error, and what comes is
+    dropped, as ssh does with stderr.
+    """
+
+    def __init__(self, fd: int, name: str | None, loop: Loop, drained: Callable[[int], None]) -> None:
         self._fd = fd
         self._name = name
         self._loop = loop
@@ -88,6 +92,8 @@ class Output:
         except BlockingIOError:
             return 0
         except OSError as error:
+            if self._name is None:
+                return sum(map(len, pieces))
             number = error.errno or 0
             hint = f" ({_HINTS[number]})" if number in _HINTS else ""
             raise OutputError(f"pyssh: write to {self._name} failed: {os.strerror(number)}{hint}") from None

@@ -65,6 +65,7 @@ def run(options: Options, log: Log) -> int:
         session = Session(options, log, loop, connection)
         connection.owner = session
         connection.run_until(connection.keys_judged, deadline, connection.timeout_message)
+        connection.run_until(connection.is_authenticated, None, str)
         _end_on_signals()
         signal.signal(signal.SIGWINCH, lambda _number, _frame: loop.call_soon(session.window_changed))
         loop.wake_on_signals()
@@ -73,6 +74,8 @@ def run(options: Options, log: Log) -> int:
         connection.run_until(session.finished, None, str)
         return session.exit_status()
     except Killed as killed:
+        if killed.number == signal.SIGTERM and options.session_type == "none":
+            return 0  # the ordinary end of a tunnel
         log.verbose(f"Killed by signal {killed.number}.")
         return 255
     finally:

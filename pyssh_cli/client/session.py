@@ -183,6 +183,8 @@ class Session:
         self._log.debug2(f"{answer.name} request {'accepted' if answer.success else 'failed'} on channel 0")
         if answer.name == "pty-req":
             if not answer.success:
+                if self._options.request_tty in {"yes", "force"}:
+                    raise PysshError("PTY allocation request failed on channel 0")
                 self.tty = False
                 self._escapes = EscapeFilter(None)
                 self._log.info("PTY allocation request failed on channel 0")
@@ -345,7 +347,7 @@ class Session:
     def _output(self, stream: int) -> Output | None:
         """Where a stream goes; None for streams that nobody has defined."""
         if stream not in self._outputs and stream in {0, EXTENDED_DATA_STDERR}:
-            fd, name = (STDERR, "stderr") if stream else (STDOUT, "stdout")
+            fd, name = (STDERR, None) if stream else (STDOUT, "stdout")
             self._outputs[stream] = Output(fd, name, self._loop, self._on_drained)
         return self._outputs.get(stream)
 

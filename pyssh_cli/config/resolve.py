@@ -134,7 +134,7 @@ def _options(
     fields: dict[str, Any] = {
         row.field: given.get(keyword, row.default) for keyword, row in KEYWORDS.items() if row.field
     }
-    user = given.get("user") or person.pw_name
+    user = person.pw_name if given.get("user") is None else given["user"]
     if "user" in given and ("%" in user or "${" in user):
         first = tokens(settings, host, hostname, person.pw_name, person)
         user = first.expand(user, allowed="dhijkLlnpu", environment=True, where=_where(settings, "user"))

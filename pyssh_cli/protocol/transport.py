@@ -378,6 +378,11 @@ class Transport:
         self._compressor = _compressor(self.agreement.compression_c2s)
         self._decompressor = _decompressor(self.agreement.compression_s2c)
 
+    @property
+    def lines_before_version(self) -> list[bytes]:
+        """What the server has said in place of its version line so far (RFC 4253 section 4.2)."""
+        return self._version_exchange.lines_before if self._version_exchange else []
+
     # The way in -------------------------------------------------------------------------------------------------
 
     def receive_room(self) -> memoryview:
