@@ -13,6 +13,7 @@ through the relay have every byte arrive 50 ms after it was sent, each way.
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import json
 import os
@@ -221,6 +222,7 @@ def main() -> None:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {names}" if unknown else "no runs")
     wanted = [scenario for scenario in everything if not chosen.only or scenario.name in chosen.only]
 
+    compileall.compile_dir(ROOT / "pyssh_cli", quiet=1)  # as pip does when it installs
     kept = []
     line = "{:<24} {:<7} {:>11} {:>11} {:>6}  {}"
     with bench() as (client, aim, directory):

@@ -124,7 +124,8 @@ def tokens(settings: Settings, host: str, hostname: str, user: str, person: stru
 
 def _where(settings: Settings, keyword: str) -> str:
     """A keyword and the place of its value, for the beginning of an error."""
-    return f"{settings.origin(keyword)}: {KEYWORDS[keyword].name}"
+    origin, name = settings.origin(keyword), KEYWORDS[keyword].name
+    return origin if origin.endswith(f" {name}") else f"{origin}: {name}"
 
 
 def _options(
@@ -193,9 +194,7 @@ def _algorithms(settings: Settings, keyword: str, kind: AlgorithmKind, log: Log)
     if dropped:
         log.debug1(f"{where}: passing over what pyssh does not have: {','.join(dropped)}")
     if not use:
-        raise ConfigError(
-            f"{where}: no {kind.noun} that pyssh has is left of '{value}'; it has {','.join(kind.supported)}"
-        )
+        raise ConfigError(f"{where}: pyssh has no {kind.noun} of '{value}'; it has {','.join(kind.supported)}")
     return use
 
 

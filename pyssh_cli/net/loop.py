@@ -11,6 +11,7 @@ import os
 import selectors
 import signal
 import socket
+import stat
 from collections.abc import Callable
 from itertools import count
 from time import monotonic
@@ -55,10 +56,12 @@ class Loop:
                 self._selector.unregister(number)
         elif known:
             self._selector.modify(number, events, (readable, writable))
+        elif stat.S_ISREG(os.fstat(number).st_mode):
+            self._always[number] = (readable, writable)
         else:
             try:
                 self._selector.register(number, events, (readable, writable))
-            except PermissionError:  # epoll's answer to a regular file
+            except PermissionError:  # epoll's answer to /dev/null and its like
                 self._always[number] = (readable, writable)
 
     def call_at(self, when: float, callback: Callback) -> Timer:
@@ -74,7 +77,9 @@ class Loop:
     def wake_on_signals(self) -> None:
         """Let arriving signals end a wait, so that their Python handlers run at once."""
         if self._wake_pipe is None:
-            self._wake_pipe = reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            self._wake_pipe = reader, writer = os.pipe()
+            for fd in self._wake_pipe:
+                os.set_blocking(fd, False)
             signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
             self.watch(reader, lambda: self._empty(reader))
 

@@ -252,7 +252,7 @@ def test_values_of_many_kinds(tmp_path: Path) -> None:
 
 
 def test_nothing_left_of_a_list_names_the_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"config:2: Ciphers: no cipher that pyssh has is left of '3des-cbc'"):
+    with pytest.raises(ConfigError, match=r"config:2: Ciphers: pyssh has no cipher of '3des-cbc'"):
         options_of(tmp_path, "\nCiphers 3des-cbc\n")
 
 
