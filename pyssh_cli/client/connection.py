@@ -122,11 +122,7 @@ class Connection:
             said = [printable(line) for line in self.transport.lines_before_version if line.strip()]
             raise NetworkError(
                 f"Connection closed by {self._peer} before it said its version"
-                + (
-                    f', but: "{said[-1]}"'
-                    if said
-                    else " (it may refuse this address, or be too busy: see its log)"
-                )
+                + (f', but: "{said[-1]}"' if said else " (it may refuse us, or be too busy: see its log)")
             )
         raise NetworkError(f"Connection closed by {self._peer}")
 
@@ -200,7 +196,7 @@ class Connection:
         AsyncSSH looks at the next message while it is still checking a key; nothing is known of others. With
         delayed compression, what is sent before success and read after it would be taken for compressed.
         """
-        agreement = self.transport.agreement
+        agreement = self.transport.agreement_we_send_by
         if agreement is None or agreement.compression_c2s != "none":
             return False
         return self.transport.server_version.startswith(b"SSH-2.0-OpenSSH_")

@@ -129,6 +129,8 @@ class Transport:
         """The first exchange hash, once it is there (RFC 4253 section 7.2)."""
         self.agreement: Agreement | None = None
         """What the last finished key exchange agreed on."""
+        self.agreement_we_send_by: Agreement | None = None
+        """The same, from the moment on when our own packets are under its keys."""
         self.extensions: dict[str, bytes] = {}
         """What EXT_INFO has told so far."""
         self.strict = False
@@ -336,6 +338,7 @@ class Transport:
         self._seal((bytes((m.NEWKEYS,)),))
         self._debug(DEBUG1, "SSH2_MSG_NEWKEYS sent")
         self._sealer = kex.sealer(self.session_id)
+        self.agreement_we_send_by = kex.agreed
         if self.strict:
             self._send_sequence = 0
         self._packets_under_keys = 0
