@@ -30,7 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.system.clients import PROGRAM, Client  # noqa: E402
+from tests.system.clients import Client  # noqa: E402
 from tests.system.servers import (  # noqa: E402
     KeyRing,
     Park,
@@ -226,8 +226,9 @@ def main() -> None:
     kept = []
     line = "{:<24} {:<7} {:>11} {:>11} {:>6}  {}"
     with bench() as (client, aim, directory):
-        programs = {"pyssh": [*PROGRAM], "ssh": [program("ssh")]}
-        print(f"{runs} runs each, in turns; pyssh is {' '.join(PROGRAM)}\n")
+        pyssh = Path(sys.executable).with_name("pyssh")  # what pip put beside this interpreter
+        programs = {"pyssh": [str(pyssh)], "ssh": [program("ssh")]}
+        print(f"{runs} runs each, in turns; pyssh is {pyssh}\n")
         print(line.format("scenario", "", "pyssh", "ssh", "ratio", "target"), flush=True)
         for scenario in wanted:
             aim(scenario.delayed)

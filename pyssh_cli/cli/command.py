@@ -25,13 +25,16 @@ class SshCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read `args` and leave the Invocation in `ctx.obj`, where a Log may have been left for it."""
         log = ctx.obj if isinstance(ctx.obj, Log) else Log()
-        ctx.obj = parse(args, log, lambda words: self._read_flags(ctx, words))
+        parser = self.make_parser(ctx)
+        ctx.obj = parse(args, log, lambda words: self._read_flags(ctx, parser, words))
         return []
 
-    def _read_flags(self, ctx: click.Context, words: list[str]) -> tuple[list[tuple[Flag, str]], list[str], bool]:
+    def _read_flags(
+        self, ctx: click.Context, parser: Any, words: list[str]
+    ) -> tuple[list[tuple[Flag, str]], list[str], bool]:
         """The flags at the front of `words` (see `invocation.ReadFlags`)."""
         try:
-            values, rest, order = self.make_parser(ctx).parse_args(list(words))
+            values, rest, order = parser.parse_args(list(words))
         except click.NoSuchOption as error:
             raise UsageError(f"unknown option -- {error.option_name[1:2]}") from None
         except click.BadOptionUsage as error:
