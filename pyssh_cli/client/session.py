@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import stat
 import termios
-from fnmatch import fnmatchcase
 from time import monotonic
 
 from pyssh_cli.client.connection import Connection
 from pyssh_cli.client.output import Output
 from pyssh_cli.config.options import Options
+from pyssh_cli.config.patterns import matches_pattern
 from pyssh_cli.errors import NetworkError, PysshError
 from pyssh_cli.log import LOG_LEVELS, Log, printable, write_all
 from pyssh_cli.net.loop import Loop
@@ -171,7 +171,7 @@ class Session:
         """What SetEnv says and SendEnv lets through."""
         sent = dict(self._options.set_env)
         for name, value in os.environ.items():
-            if name not in sent and any(fnmatchcase(name, pattern) for pattern in self._options.send_env):
+            if name not in sent and any(matches_pattern(name, pattern) for pattern in self._options.send_env):
                 sent[name] = value
         return list(sent.items())
 

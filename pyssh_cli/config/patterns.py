@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
+from pyssh_cli.keys.host_patterns import wildcard_match
+
 
 def matches_pattern(text: str, pattern: str) -> bool:
-    """Whether the whole of `text` fits `pattern`, where `*` stands for anything and `?` for one character."""
+    """Whether the whole of `text` fits `pattern`, where `*` stands for anything and `?` for one byte."""
     if "*" not in pattern and "?" not in pattern:
         return text == pattern
-    at_text = at_pattern = 0
-    star = resume = -1
-    while at_text < len(text):
-        char = pattern[at_pattern] if at_pattern < len(pattern) else ""
-        if char == "*":
-            star, resume = at_pattern, at_text
-            at_pattern += 1
-        elif char and char in ("?", text[at_text]):
-            at_text += 1
-            at_pattern += 1
-        elif star >= 0:  # let the last star swallow one character more
-            resume += 1
-            at_text, at_pattern = resume, star + 1
-        else:
-            return False
-    return not pattern[at_pattern:].strip("*")
+    return wildcard_match(pattern.encode("utf-8", "surrogateescape"), text.encode("utf-8", "surrogateescape"))
 
 
 def matches_list(text: str, patterns: str, *, fold_case: bool = False) -> bool:

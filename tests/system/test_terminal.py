@@ -267,10 +267,11 @@ def test_two_tildes_send_one(pyssh: Client, openssh: Server, terminal: OpenTermi
 
 
 def test_environment_is_sent_as_configured(pyssh: Client, openssh: Server) -> None:
-    pyssh.aim(openssh, "SendEnv LC_*", "SetEnv LC_SET=here LC_OTHER=there")
+    pyssh.aim(openssh, "SendEnv LC_S* LC_[B]", "SetEnv LC_SET=here LC_OTHER=there")
     pyssh.environment["LC_SENT"] = "along"
+    pyssh.environment["LC_B"] = "only * and ? are wildcards"
     pyssh.environment["UNSENT"] = "no"
-    done = pyssh.run("box", 'echo "$LC_SENT $LC_SET $LC_OTHER $UNSENT."')
+    done = pyssh.run("box", 'echo "$LC_SENT $LC_SET $LC_OTHER $LC_B$UNSENT."')
     assert done.stdout == b"along here there .\n"
 
 
