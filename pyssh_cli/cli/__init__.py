@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyssh_cli.errors import PysshError
-from pyssh_cli.log import DEBUG1, Log
+from pyssh_cli.log import DEBUG1, FATAL, Log
 
 if TYPE_CHECKING:
-    from pyssh_cli.cli.flags import Invocation
+    from pyssh_cli.cli.acts import Invocation
 
 FAILED = 255
 """The exit code of our own failures; all others are the remote command's."""
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         return _run(sys.argv[1:] if argv is None else argv, log)
     except PysshError as error:
-        log.error(str(error))
+        log.say(FATAL, str(error))
         return error.exit_status
     except KeyboardInterrupt:
         return _die_interrupted()
@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str], log: Log) -> int:
+    from pyssh_cli.cli.acts import Answered
     from pyssh_cli.cli.command import read
-    from pyssh_cli.cli.flags import Answered
     from pyssh_cli.cli.invocation import UsageError
 
     try:
@@ -70,9 +70,11 @@ def _run(arguments: Sequence[str], log: Log) -> int:
 
 def perform(invocation: Invocation) -> int:
     """Do what a command line says: settle the options, then print them (-G) or connect. Raises PysshError."""
-    from pyssh_cli.cli.flags import version_line
+    from pyssh_cli.cli.acts import version_line
+    from pyssh_cli.config.passes import local_person
     from pyssh_cli.config.resolve import refuse_unsupported, resolve
     from pyssh_cli.log import INFO
+    from pyssh_cli.net.names import SystemNetwork
 
     log, settings = invocation.log, invocation.settings
     level = settings.get("loglevel")
@@ -85,15 +87,32 @@ def perform(invocation: Invocation) -> int:
             return 1  # as ssh does
     if invocation.debugging:
         log.info(version_line())
+    explaining = invocation.dump and invocation.debugging
+    settings.wants_blocks = explaining
     options = resolve(
-        settings, invocation.host, log, config_file=invocation.config_file, command=invocation.command
+        settings,
+        invocation.host,
+        SystemNetwork(),
+        log,
+        config_file=invocation.config_file,
+        command=invocation.command,
+        stdio_forward=invocation.stdio_forward,
+        printing=invocation.dump,
     )
     log.level = options.log_level
     if invocation.dump:
         from pyssh_cli.config.dump import lines
 
-        _print("\n".join(lines(options, settings)))
+        shown = list(lines(options, settings))
+        _print("\n".join(shown))
+        if explaining:
+            from pyssh_cli.config import provenance
+
+            for line in provenance.lines(shown, settings, local_person().pw_dir):
+                log.info(line)
         return 0
+    if invocation.unsupported:
+        raise PysshError(f"pyssh: -{invocation.unsupported} is not supported yet")
     refuse_unsupported(settings, log)
     from pyssh_cli.client.run import run
 

@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from pyssh_cli.cli import perform
-from pyssh_cli.cli.flags import FLAGS, GROUPS, Answered, Flag, Invocation, version_line
+from pyssh_cli.cli.acts import Answered, Invocation, version_line
+from pyssh_cli.cli.flags import FLAGS, GROUPS, Flag
 from pyssh_cli.cli.invocation import UsageError, parse
 from pyssh_cli.log import Log
 
@@ -66,7 +67,7 @@ class SshCommand(click.Command):
             rows = [
                 (
                     f"-{flag.letter} {flag.argument}".rstrip(),
-                    flag.help + ("" if flag.act else " Not supported yet."),
+                    flag.help + ("" if flag.ready else " Not supported yet."),
                 )
                 for flag in FLAGS.values()
                 if flag.group == group

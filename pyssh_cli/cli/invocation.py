@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from pyssh_cli.cli.acts import Invocation
 from pyssh_cli.cli.destination import BadDestination, is_valid_host, is_valid_user, split_destination
-from pyssh_cli.cli.flags import Flag, Invocation, usage
+from pyssh_cli.cli.flags import Flag, usage
 from pyssh_cli.errors import PysshError
 from pyssh_cli.log import Log
 
@@ -39,16 +40,16 @@ def parse(arguments: Sequence[str], log: Log, read_flags: ReadFlags) -> Invocati
     if not ended:
         words, _ = _act_on_flags(words, invocation, read_flags)
     if words:
-        invocation.command = " ".join(words) or None  # empty words ask for a shell, as with ssh
+        invocation.command = " ".join(words)
+        if not invocation.command and invocation.settings.get("sessiontype") != "subsystem":
+            invocation.command = None  # empty words ask for a shell, as with ssh
     elif invocation.settings.get("sessiontype") == "subsystem":
         raise UsageError("You must specify a subsystem to invoke.")
-    if invocation.unsupported:
-        raise PysshError(f"pyssh: -{invocation.unsupported} is not supported yet")
-    if not is_valid_host(invocation.host):
-        raise PysshError("hostname contains invalid characters")
     user = invocation.settings.get("user")
     if user is not None and not is_valid_user(user):
         raise PysshError("remote username contains invalid characters")
+    if not is_valid_host(invocation.host):
+        raise PysshError("hostname contains invalid characters")
     return invocation
 
 
@@ -56,10 +57,9 @@ def _act_on_flags(words: list[str], invocation: Invocation, read_flags: ReadFlag
     """Act on the flags that `words` begin with; what is left, and whether `--` ended them."""
     flags, rest, ended = read_flags(words)
     for flag, argument in flags:
-        if flag.act is None:
+        flag.act(invocation, argument)
+        if not flag.ready:
             invocation.unsupported = invocation.unsupported or flag.letter
-        else:
-            flag.act(invocation, argument)
     return rest, ended
 
 

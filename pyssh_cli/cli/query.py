@@ -3,47 +3,47 @@
 from __future__ import annotations
 
 from pyssh_cli.config.algorithms import (
-    CERTIFICATE_KEY_TYPES,
+    CA_ALGORITHM,
     CIPHER,
     KEX_METHOD,
     KEY_ALGORITHM,
+    KEY_NAMES,
     MAC,
+    USER_KEY_ALGORITHM,
+    in_order,
 )
+from pyssh_cli.config.keywords import ALGORITHM_LISTS, ALIASES
 from pyssh_cli.errors import PysshError
-from pyssh_cli.keys.algorithms import KEY_TYPES
+from pyssh_cli.keys.algorithms import CERTIFICATE_TYPES, KEY_TYPES
 from pyssh_cli.protocol.ciphers import CIPHERS
 from pyssh_cli.protocol.compression import COMPRESSIONS
 
-_PLAIN_KEYS = tuple(name for name in KEY_TYPES if name not in CERTIFICATE_KEY_TYPES)
-_CERTIFICATES = tuple(name for name in KEY_TYPES if name in CERTIFICATE_KEY_TYPES)
-_SIGNATURES = tuple(name for name in KEY_ALGORITHM.supported if name not in CERTIFICATE_KEY_TYPES)
+_KEYS = in_order((*KEY_TYPES, *CERTIFICATE_TYPES), KEY_NAMES)
 
 QUERIES: dict[str, tuple[str, ...]] = {
     "cipher": CIPHER.supported,
-    "cipher-auth": tuple(name for name, spec in CIPHERS.items() if spec.aead),
+    "cipher-auth": tuple(name for name in CIPHER.supported if CIPHERS[name].aead),
     "compression": tuple(COMPRESSIONS),
     "kex": KEX_METHOD.supported,
-    "key": tuple(KEY_TYPES),
-    "key-ca-sign": _SIGNATURES,
-    "key-cert": _CERTIFICATES,
-    "key-plain": _PLAIN_KEYS,
-    "key-sig": KEY_ALGORITHM.supported,
+    "kex-gss": (),
+    "key": _KEYS,
+    "key-ca-sign": CA_ALGORITHM.supported,
+    "key-cert": tuple(name for name in _KEYS if name in CERTIFICATE_TYPES),
+    "key-plain": tuple(name for name in _KEYS if name in KEY_TYPES),
+    "key-sig": USER_KEY_ALGORITHM.supported,
     "mac": MAC.supported,
     "protocol-version": ("2",),
-    "sig": _SIGNATURES,
+    "sig": tuple(name for name in KEY_ALGORITHM.supported if name in CA_ALGORITHM.known),
 }
-"""Each query's answer, a line each."""
+"""Each query's answer, a line each, in the order of ssh -Q help and of its answers."""
 
-_KEYWORDS = {
-    "casignaturealgorithms": "key-ca-sign",
-    "ciphers": "cipher",
-    "hostbasedacceptedalgorithms": "key-sig",
-    "hostbasedkeytypes": "key-sig",
-    "hostkeyalgorithms": "key-sig",
-    "kexalgorithms": "kex",
-    "macs": "mac",
-    "pubkeyacceptedalgorithms": "key-sig",
-    "pubkeyacceptedkeytypes": "key-sig",
+_OF_KIND = {
+    CIPHER: "cipher",
+    MAC: "mac",
+    KEX_METHOD: "kex",
+    KEY_ALGORITHM: "key-sig",
+    USER_KEY_ALGORITHM: "key-sig",
+    CA_ALGORITHM: "key-ca-sign",
 }
 
 
@@ -51,7 +51,12 @@ def answer(query: str) -> str:
     """The lines for a query, or for the keyword of an algorithm list. Raises PysshError for any other."""
     if query == "help":
         return "\n".join(QUERIES)
-    name = _KEYWORDS.get(query.lower(), query)
-    if name not in QUERIES:
+    if query in QUERIES:
+        return "\n".join(QUERIES[query])
+    keyword = query.lower()
+    if keyword == "gssapikexalgorithms":
+        return answer("kex-gss")
+    kind = ALGORITHM_LISTS.get(ALIASES.get(keyword, keyword))
+    if kind is None:
         raise PysshError(f'Unsupported query "{query}"')
-    return "\n".join(QUERIES[name])
+    return "\n".join(QUERIES[_OF_KIND[kind]])

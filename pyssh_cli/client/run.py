@@ -64,6 +64,8 @@ def run(options: Options, log: Log) -> int:
 
         session = Session(options, log, loop, connection)
         connection.owner = session
+        loop.run_once(monotonic())  # the server may have spoken already: then it is not waited for
+        connection.transport.prepare()
         connection.run_until(connection.keys_judged, deadline, connection.timeout_message)
         connection.run_until(connection.is_authenticated, None, str)
         _end_on_signals()

@@ -7,68 +7,71 @@ OpenSSH knows and pyssh does not, so that a configuration written for ssh is not
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from pyssh_cli.config.patterns import matches_pattern
-from pyssh_cli.keys.algorithms import KEY_ALGORITHMS
+from pyssh_cli.config.patterns import matches_list, matches_pattern
+from pyssh_cli.keys.algorithms import (
+    DEFAULT_CA_SIGNATURE_ALGORITHMS,
+    DEFAULT_HOST_KEY_ALGORITHMS,
+    DEFAULT_PUBKEY_ACCEPTED_ALGORITHMS,
+    KEY_ALGORITHMS,
+    PLAIN_KEY_ALGORITHMS,
+)
 from pyssh_cli.protocol.ciphers import CIPHERS, default_ciphers
-from pyssh_cli.protocol.kex import KEX
-from pyssh_cli.protocol.macs import MACS
+from pyssh_cli.protocol.kex import DEFAULT_KEX, KEX
+from pyssh_cli.protocol.macs import DEFAULT_MACS, MACS
 
 
 class AlgorithmKind(NamedTuple):
     """One kind of algorithm: what it is called in messages, and its names.
 
-    `supported` is what pyssh can do, `foreign` what only OpenSSH knows, `default` the list used when the
-    configuration is silent. `wildcards` tells whether an explicit list may hold patterns. `complaint` is ssh's
-    message for a list with a name nobody knows, with `{}` for the list.
+    `known` is every name that OpenSSH or pyssh knows, in the order of ssh -Q, in which wildcards are expanded;
+    `supported` those of them that pyssh can do; `default` the list used when the configuration is silent.
+    `wildcards` tells whether an explicit list may hold patterns. `complaint` is ssh's message for a list with a
+    name nobody knows, with `{}` for the list.
     """
 
     noun: str
+    known: tuple[str, ...]
     supported: tuple[str, ...]
     default: tuple[str, ...]
-    foreign: tuple[str, ...]
     wildcards: bool
     complaint: str
 
 
-_FOREIGN_CIPHERS = (
+_CIPHERS = (
     "3des-cbc", "aes128-cbc", "aes192-cbc", "aes256-cbc", "aes128-ctr", "aes192-ctr", "aes256-ctr",
     "aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com",
 )  # fmt: skip
-_FOREIGN_MACS = (
-    *(
-        f"{name}{etm}"
-        for name in ("hmac-sha1", "hmac-sha1-96", "hmac-sha2-256", "hmac-sha2-512", "hmac-md5", "hmac-md5-96")
-        for etm in ("", "-etm@openssh.com")
-    ),
-    "umac-64@openssh.com", "umac-128@openssh.com", "umac-64-etm@openssh.com", "umac-128-etm@openssh.com",
+_MACS = (
+    "hmac-sha1", "hmac-sha1-96", "hmac-sha2-256", "hmac-sha2-512", "hmac-md5", "hmac-md5-96",
+    "umac-64@openssh.com", "umac-128@openssh.com",
+    "hmac-sha1-etm@openssh.com", "hmac-sha1-96-etm@openssh.com", "hmac-sha2-256-etm@openssh.com",
+    "hmac-sha2-512-etm@openssh.com", "hmac-md5-etm@openssh.com", "hmac-md5-96-etm@openssh.com",
+    "umac-64-etm@openssh.com", "umac-128-etm@openssh.com",
 )  # fmt: skip
-_FOREIGN_KEX = (
+_KEX = (
     "diffie-hellman-group1-sha1", "diffie-hellman-group14-sha1", "diffie-hellman-group14-sha256",
     "diffie-hellman-group16-sha512", "diffie-hellman-group18-sha512", "diffie-hellman-group-exchange-sha1",
     "diffie-hellman-group-exchange-sha256", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521",
     "curve25519-sha256", "curve25519-sha256@libssh.org", "sntrup761x25519-sha512",
     "sntrup761x25519-sha512@openssh.com", "mlkem768x25519-sha256",
 )  # fmt: skip
-PLAIN_KEY_TYPES = (
-    "ssh-ed25519", "sk-ssh-ed25519@openssh.com", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521", "sk-ecdsa-sha2-nistp256@openssh.com", "ssh-rsa", "ssh-dss",
-    "ssh-mldsa44-ed25519@openssh.com",
-)  # fmt: skip
-CERTIFICATE_KEY_TYPES = (
-    "ssh-ed25519-cert-v01@openssh.com", "sk-ssh-ed25519-cert-v01@openssh.com",
-    "ecdsa-sha2-nistp256-cert-v01@openssh.com", "ecdsa-sha2-nistp384-cert-v01@openssh.com",
-    "ecdsa-sha2-nistp521-cert-v01@openssh.com", "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
-    "ssh-rsa-cert-v01@openssh.com", "ssh-dss-cert-v01@openssh.com",
-    "ssh-mldsa44-ed25519-cert-v01@openssh.com",
-)  # fmt: skip
-_FOREIGN_KEY_ALGORITHMS = (
-    *PLAIN_KEY_TYPES,
-    *CERTIFICATE_KEY_TYPES,
-    "rsa-sha2-256", "rsa-sha2-512", "rsa-sha2-256-cert-v01@openssh.com", "rsa-sha2-512-cert-v01@openssh.com",
+KEY_NAMES = (
+    "ssh-ed25519", "ssh-ed25519-cert-v01@openssh.com",
+    "sk-ssh-ed25519@openssh.com", "sk-ssh-ed25519-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com", "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
     "webauthn-sk-ecdsa-sha2-nistp256@openssh.com", "webauthn-sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ssh-dss", "ssh-dss-cert-v01@openssh.com", "ssh-rsa", "ssh-rsa-cert-v01@openssh.com",
+    "rsa-sha2-256", "rsa-sha2-256-cert-v01@openssh.com", "rsa-sha2-512", "rsa-sha2-512-cert-v01@openssh.com",
+    "ssh-mldsa44-ed25519@openssh.com", "ssh-mldsa44-ed25519-cert-v01@openssh.com",
 )  # fmt: skip
+"""Types of keys and certificates, and signature algorithms, in the order of ssh -Q key-sig."""
+_PLAIN_KEY_NAMES = tuple(name for name in KEY_NAMES if "-cert-" not in name)
 
 
 def aes_in_hardware() -> bool:
@@ -90,26 +93,52 @@ def aes_in_hardware() -> bool:
     return True
 
 
-CIPHER = AlgorithmKind(
-    "cipher",
-    tuple(CIPHERS),
-    default_ciphers(aes_in_hardware()),
-    _FOREIGN_CIPHERS,
-    False,
-    "Bad SSH2 cipher spec '{}'.",
+def in_order(names: Iterable[str], order: tuple[str, ...]) -> tuple[str, ...]:
+    """`names` in the order of `order`; those it does not have come last."""
+    wanted = dict.fromkeys(names)
+    return (*(name for name in order if name in wanted), *(name for name in wanted if name not in order))
+
+
+def _kind(
+    noun: str,
+    known: tuple[str, ...],
+    supported: Iterable[str],
+    default: Iterable[str],
+    complaint: str,
+    *,
+    wildcards: bool = False,
+) -> AlgorithmKind:
+    able = in_order(supported, known)
+    default = tuple(name for name in default if name in able)
+    return AlgorithmKind(noun, in_order((*known, *able), known), able, default, wildcards, complaint)
+
+
+_BAD_KEY_TYPES = "Bad key types '{}'."
+
+CIPHER = _kind("cipher", _CIPHERS, CIPHERS, default_ciphers(aes_in_hardware()), "Bad SSH2 cipher spec '{}'.")
+MAC = _kind("MAC", _MACS, MACS, DEFAULT_MACS, "Bad SSH2 MAC spec '{}'.")
+KEX_METHOD = _kind("key exchange method", _KEX, KEX, DEFAULT_KEX, "Bad SSH2 KexAlgorithms '{}'.")
+KEY_ALGORITHM = _kind(
+    "key algorithm", KEY_NAMES, PLAIN_KEY_ALGORITHMS, DEFAULT_HOST_KEY_ALGORITHMS, _BAD_KEY_TYPES, wildcards=True
 )
-MAC = AlgorithmKind("MAC", tuple(MACS), tuple(MACS), _FOREIGN_MACS, False, "Bad SSH2 MAC spec '{}'.")
-KEX_METHOD = AlgorithmKind(
-    "key exchange method", tuple(KEX), tuple(KEX), _FOREIGN_KEX, False, "Bad SSH2 KexAlgorithms '{}'."
-)
-KEY_ALGORITHM = AlgorithmKind(
+USER_KEY_ALGORITHM = _kind(
     "key algorithm",
-    tuple(KEY_ALGORITHMS),
-    tuple(KEY_ALGORITHMS),
-    _FOREIGN_KEY_ALGORITHMS,
-    True,
-    "Bad key types '{}'.",
+    KEY_NAMES,
+    KEY_ALGORITHMS,
+    DEFAULT_PUBKEY_ACCEPTED_ALGORITHMS,
+    _BAD_KEY_TYPES,
+    wildcards=True,
 )
+"""What the person proves to be by: keys and certificates."""
+CA_ALGORITHM = _kind(
+    "signature algorithm",
+    _PLAIN_KEY_NAMES,
+    PLAIN_KEY_ALGORITHMS,
+    DEFAULT_CA_SIGNATURE_ALGORITHMS,
+    _BAD_KEY_TYPES,
+    wildcards=True,
+)
+"""What signs certificates: no certificate does."""
 
 
 def is_valid_list(kind: AlgorithmKind, value: str) -> bool:
@@ -120,17 +149,17 @@ def is_valid_list(kind: AlgorithmKind, value: str) -> bool:
     """
     if value.startswith("-"):
         return True
-    known = kind.supported + kind.foreign
-    names = value[1:].split(",") if value[:1] in ("+", "^") else value.split(",")
+    adds = value.startswith(("+", "^"))
+    names = value[adds:].split(",")
     if "" in names:
         names = names[: names.index("")]  # ssh stops reading a list at an empty name
-    if not names:
+    if not names and (not adds or len(value) == 1):
         return False
     for name in names:
-        if name in known:
+        if name in kind.known:
             continue
         pattern = name.removeprefix("!")
-        if not kind.wildcards or not any(matches_pattern(other, pattern) for other in known):
+        if not kind.wildcards or not any(matches_pattern(other, pattern) for other in kind.known):
             return False
     return True
 
@@ -144,9 +173,7 @@ def assemble(kind: AlgorithmKind, value: str | None) -> tuple[tuple[str, ...], t
         return kind.default, ()
     sign, names = (value[0], value[1:]) if value[0] in "+-^" else ("", value)
     if sign == "-":
-        patterns = names.split(",")
-        kept = tuple(name for name in kind.default if not any(matches_pattern(name, p) for p in patterns))
-        return kept, ()
+        return tuple(name for name in kind.default if not matches_list(name, names)), ()
     wanted = _expand(kind, names)
     if sign == "+":
         wanted = [*kind.default, *wanted]
@@ -161,7 +188,6 @@ def assemble(kind: AlgorithmKind, value: str | None) -> tuple[tuple[str, ...], t
 
 def _expand(kind: AlgorithmKind, names: str) -> list[str]:
     """The names of a list in order, with patterns replaced by the known names that they match."""
-    known = kind.supported + kind.foreign
     out: list[str] = []
     for name in names.split(","):
         if not name:
@@ -169,7 +195,7 @@ def _expand(kind: AlgorithmKind, names: str) -> list[str]:
         if name[0] == "!":
             out = [other for other in out if not matches_pattern(other, name[1:])]
         elif "*" in name or "?" in name:
-            out += [other for other in known if matches_pattern(other, name)]
+            out += [other for other in kind.known if matches_pattern(other, name)]
         else:
             out.append(name)
     return out

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pyssh_cli.config.keywords import KEYWORDS
+from pyssh_cli.config.algorithms import assemble
+from pyssh_cli.config.keywords import ALGORITHM_LISTS, FORWARDS, KEYWORDS, settled
 from pyssh_cli.config.options import Options
 from pyssh_cli.config.resolve import DEFAULT_IDENTITIES
 from pyssh_cli.config.settings import Settings
@@ -15,33 +16,29 @@ _ORDER = (
     "compression", "controlmaster", "enablesshkeysign", "clearallforwardings", "exitonforwardfailure",
     "fingerprinthash", "forwardx11", "forwardx11trusted", "gatewayports", "gssapiauthentication",
     "gssapikeyexchange", "gssapidelegatecredentials", "gssapitrustdns", "gssapirenewalforcesrekey",
+    "gssapiclientidentity", "gssapiserveridentity", "gssapikexalgorithms",
     "hashknownhosts", "hostbasedauthentication", "identitiesonly", "kbdinteractiveauthentication",
     "nohostauthenticationforlocalhost", "passwordauthentication", "permitlocalcommand", "proxyusefdpass",
     "pubkeyauthentication", "requesttty", "sessiontype", "stdinnull", "forkafterauthentication",
     "streamlocalbindunlink", "stricthostkeychecking", "tcpkeepalive", "tunnel", "verifyhostkeydns",
-    "visualhostkey", "updatehostkeys", "enableescapecommandline", "canonicalizemaxdots",
-    "connectionattempts", "forwardx11timeout", "numberofpasswordprompts", "serveralivecountmax",
-    "serveraliveinterval", "requiredrsasize", "bindaddress", "bindinterface", "ciphers", "controlpath",
+    "visualhostkey", "updatehostkeys", "enableescapecommandline", "warnweakcrypto",
+    "canonicalizemaxdots", "connectionattempts", "forwardx11timeout", "numberofpasswordprompts",
+    "serveralivecountmax", "serveraliveinterval", "requiredrsasize", "obscurekeystroketiming",
+    "bindaddress", "bindinterface", "ciphers", "controlpath",
     "hostkeyalgorithms", "hostkeyalias", "hostbasedacceptedalgorithms", "identityagent", "ignoreunknown",
     "kbdinteractivedevices", "kexalgorithms", "casignaturealgorithms", "localcommand", "remotecommand",
     "loglevel", "macs", "pkcs11provider", "securitykeyprovider", "preferredauthentications",
-    "pubkeyacceptedalgorithms", "revokedhostkeys", "xauthlocation", "knownhostscommand", "identityfile",
+    "pubkeyacceptedalgorithms", "revokedhostkeys", "xauthlocation", "knownhostscommand",
+    "tag", "versionaddendum", *FORWARDS, "identityfile",
     "canonicaldomains", "certificatefile", "globalknownhostsfile", "userknownhostsfile", "sendenv",
-    "setenv", "logverbose", "permitremoteopen", "addkeystoagent", "forwardagent", "connecttimeout",
-    "tunneldevice", "canonicalizepermittedcnames", "controlpersist", "escapechar", "ipqos", "rekeylimit",
-    "streamlocalbindmask", "syslogfacility", "proxycommand", "proxyjump",
+    "setenv", "logverbose", "channeltimeout", "permitremoteopen", "addkeystoagent", "forwardagent",
+    "connecttimeout", "tunneldevice", "canonicalizepermittedcnames", "controlpersist", "escapechar", "ipqos",
+    "rekeylimit", "streamlocalbindmask", "syslogfacility", "proxycommand", "proxyjump",
 )  # fmt: skip
 
-_ONE_A_LINE = {"identityfile", "certificatefile", "sendenv", "setenv"}
-_LISTS = {
-    "ciphers": "ciphers",
-    "macs": "macs",
-    "kexalgorithms": "kex_algorithms",
-    "hostkeyalgorithms": "host_key_algorithms",
-    "pubkeyacceptedalgorithms": "pubkey_accepted_algorithms",
-    "hostbasedacceptedalgorithms": "",
-    "casignaturealgorithms": "",
-}
+_ONE_A_LINE = frozenset(("identityfile", "certificatefile", "sendenv", "setenv", *FORWARDS))
+_EVEN_WITHOUT = frozenset(("connecttimeout", "escapechar"))
+"""Printed when their value is None, which is a word of its own; the others are left out."""
 _SPELLING = {"canonicalizepermittedcnames": "canonicalizePermittedcnames"}
 
 
@@ -53,33 +50,44 @@ def lines(options: Options, settings: Settings) -> Iterator[str]:
     yield f"port {options.port}"
     for keyword in _ORDER:
         value = _value(options, settings.values, keyword)
-        if value is None and KEYWORDS[keyword].show is None:
-            continue
         label = _SPELLING.get(keyword, keyword)
         if keyword in _ONE_A_LINE:
             for item in value:
                 yield f"{label} {item if isinstance(item, str) else '='.join(item)}"
-        else:
-            yield f"{label} {_shown(keyword, value)}"
+            continue
+        shown = "" if value is None and keyword not in _EVEN_WITHOUT else _shown(keyword, value)
+        if shown:
+            yield f"{label} {shown}"
 
 
-def _value(options: Options, given: dict[str, Any], keyword: str) -> Any:
-    if keyword in _LISTS:
-        return getattr(options, _LISTS[keyword]) if _LISTS[keyword] else given.get(keyword)
+def _value(options: Options, given: Mapping[str, Any], keyword: str) -> Any:
+    """The value of a keyword: that of Options where it has been expanded there, else the settled one."""
+    if keyword in ALGORITHM_LISTS:
+        return ",".join(assemble(ALGORITHM_LISTS[keyword], given.get(keyword))[0])
+    value = settled(given, keyword)
+    if keyword in FORWARDS:
+        held = options.remote_forwards if keyword == "remoteforward" else options.local_forwards
+        return [forward.shown() for forward in held if keyword.startswith(forward.kind)]
     if keyword == "identityfile":
-        return given.get(keyword, DEFAULT_IDENTITIES)
+        return value or DEFAULT_IDENTITIES
     if keyword == "userknownhostsfile":
         return options.user_known_hosts_files or ("none",)
-    if keyword == "remotecommand" and given.get(keyword):
-        return options.command if given[keyword].lower() != "none" else None
-    if keyword == "updatehostkeys" and keyword not in given:
-        return "no" if "userknownhostsfile" in given else "yes"
-    if keyword == "identityagent" and "/" in (given.get(keyword) or ""):
+    if keyword == "globalknownhostsfile" and value[0].lower() == "none":
+        return ("none",)
+    if keyword == "controlpath":
+        return options.control_path
+    if keyword == "remotecommand":
+        return value and options.command
+    if keyword == "identityagent" and value is not None and not _is_word_for_agent(value):
         return options.identity_agent
-    if keyword in {"proxycommand", "proxyjump", "localcommand", "controlpath"}:
-        value = given.get(keyword)
-        return None if value is None or value.lower() == "none" else value
-    return given.get(keyword, KEYWORDS[keyword].default)
+    if keyword == "forwardagent" and value not in {"yes", "no"}:
+        return options.forward_agent
+    return value
+
+
+def _is_word_for_agent(value: str) -> bool:
+    """Whether IdentityAgent names no path, but a variable or nothing."""
+    return value in {"none", "SSH_AUTH_SOCK"} or (value[0] == "$" and not value.startswith("${"))
 
 
 def _shown(keyword: str, value: Any) -> str:
@@ -88,7 +96,4 @@ def _shown(keyword: str, value: Any) -> str:
         return show(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, tuple):
-        separator = "," if keyword in _LISTS or keyword == "logverbose" else " "
-        return separator.join(value)
-    return str(value)
+    return " ".join(value) if isinstance(value, tuple) else str(value)

@@ -7,22 +7,25 @@ said as they are found; the ConfigError at the end of a file with bad lines is t
 from __future__ import annotations
 
 import os
-from stat import S_ISDIR
+from stat import S_ISDIR, S_IWGRP, S_IWOTH
 from typing import Any
 
+from pyssh_cli.config import globs, values
 from pyssh_cli.config.keywords import ALIASES, DEPRECATED, IGNORED, KEYWORDS, UNSUPPORTED, Keyword
-from pyssh_cli.config.match import Conditions
+from pyssh_cli.config.match import NOT_JUDGED, Conditions
 from pyssh_cli.config.patterns import matches_list, matches_pattern
-from pyssh_cli.config.reader import InvalidQuotesError, split_keyword, split_words
-from pyssh_cli.config.settings import Settings
-from pyssh_cli.config.tokens import expand_tilde
-from pyssh_cli.config.values import BadValue, Line
+from pyssh_cli.config.reader import InvalidQuotesError, ascii_lower, split_keyword, split_words
+from pyssh_cli.config.settings import Block, Settings
+from pyssh_cli.config.tokens import TOKEN_RULES, MissingVariable, expand_tilde
+from pyssh_cli.config.values import UNSET, BadValue, FatalValue, Line
 from pyssh_cli.errors import ConfigError
 from pyssh_cli.log import Log
 
 SYSTEM_DIRECTORY = "/etc/ssh"
 MAX_DEPTH = 16
 """How deep Include may nest."""
+LARGE = 1 << 16
+"""From how many characters on it pays to make the expression of `_skippable` for a file."""
 
 
 class UnreadableFile(ConfigError):
@@ -41,6 +44,7 @@ class FileReader:
         self._conditions = conditions
         self._log = log
         self._home = home
+        self._fine: set[tuple[str, str]] = set()
 
     def read(self, path: str, *, user_file: bool, check_owner: bool, enabled: bool = True, depth: int = 0) -> None:
         """Read one file and what it includes.
@@ -50,30 +54,46 @@ class FileReader:
         UnreadableFile, and ConfigError for a file with bad lines.
         """
         if depth > MAX_DEPTH:
-            raise ConfigError("Too many recursive configuration includes.")
+            raise ConfigError("Too many recursive configuration includes")
         content = self._content(path, check_owner)
         if content is None:
             return
+        host = self._conditions.destination.host
+        skippable = None
+        if len(content) >= LARGE and host and host.isascii() and not self._settings.wants_blocks:
+            skippable = _skippable(host)
         active = enabled
-        bad = 0
-        for number, raw in enumerate(content.split("\n"), 1):
-            keyword, text = split_keyword(raw)
-            if not keyword:
+        at = number = bad = 0
+        while at < len(content):
+            if skippable is not None and not active:
+                end = skippable.match(content, at).end()
+                number += content.count("\n", at, end)
+                at = end
+            end = content.find("\n", at)
+            end = len(content) if end < 0 else end
+            keyword, text = split_keyword(content[at:end])
+            at = end + 1
+            number += 1
+            if not keyword or (not active and (keyword, text) in self._fine):
                 continue
             try:
                 if keyword in {"host", "match"}:
                     active = False
-                    active = self._block(keyword, text, f"{path} line {number}", enabled=enabled)
+                    active = self._block(keyword, text, (path, number), enabled=enabled)
                 elif keyword == "include":
-                    where = f"{path} line {number}"
-                    self._include(_line(keyword, text), where, user_file=user_file, active=active, depth=depth)
-                else:
-                    assign(self._settings, self._log, keyword, text, (path, number), active=active)
+                    place = (path, number)
+                    self._include(line_of(keyword, text), place, user_file=user_file, active=active, depth=depth)
+                elif assign(self._settings, self._log, keyword, text, (path, number), active=active):
+                    self._fine.add((keyword, text))
+            except FatalValue as problem:
+                raise ConfigError(f"{path} line {number}: {problem}") from None
             except BadValue as problem:
                 self._log.error(f"{path} line {number}: {problem}")
                 bad += 1
-            except UnknownKeyword:
+            except UnknownKeyword as problem:
                 self._log.error(f"{path}: line {number}: Bad configuration option: {keyword}")
+                if problem.bad_quotes:
+                    self._log.error(f"{path} line {number}: invalid quotes")
                 bad += 1
             except UnreadableFile as problem:
                 self._log.error(str(problem))
@@ -89,13 +109,15 @@ class FileReader:
             raise UnreadableFile(path, error) from None
         try:
             status = os.fstat(fd)
-            if check_owner and (status.st_uid not in {0, os.getuid()} or status.st_mode & 0o022):
+            if check_owner and not _is_safe(status):
                 raise ConfigError(f"Bad owner or permissions on {path}")
             self._log.debug1(f"Reading configuration data {path}")
             if S_ISDIR(status.st_mode):
                 return None
-            with open(fd, "rb", closefd=False) as file:
-                content = file.read()
+            pieces = []
+            while piece := os.read(fd, max(status.st_size + 1, 1 << 16)):
+                pieces.append(piece)
+            content = b"".join(pieces)
         except OSError as error:
             raise UnreadableFile(path, error) from None
         finally:
@@ -104,63 +126,184 @@ class FileReader:
             content = b"\n".join(line.partition(b"\0")[0] for line in content.split(b"\n"))
         return content.decode("utf-8", "surrogateescape")
 
-    def _block(self, keyword: str, text: str, where: str, *, enabled: bool) -> bool:
-        line = _line(keyword, text)
+    def _block(self, keyword: str, text: str, place: tuple[str, int], *, enabled: bool) -> bool:
+        """Judge a Host or Match line, and take it down when somebody wants to see the blocks."""
+        words = line_of(keyword, text).rest()
+        conditions = self._conditions
+        where = f"{place[0]} line {place[1]}"
         if keyword == "match":
-            return self._conditions.match(line.rest(), where, enabled=enabled)
-        return enabled and self._conditions.host(line.rest(), where)
+            applies = conditions.match(words, where, enabled=enabled, text=text)
+            reason = conditions.reason
+        elif enabled:
+            applies = conditions.host(words, where)
+            reason = conditions.reason
+        else:
+            if words and not words[0]:
+                raise BadValue("keyword host empty argument")
+            applies, reason = False, NOT_JUDGED
+        if self._settings.wants_blocks:
+            shown = " ".join([keyword.capitalize(), *(_as_word(word) for word in words)])
+            final_pass = conditions.destination.final_pass
+            self._settings.blocks.append(Block(*place, shown, applies, reason, final_pass))
+        return applies
 
-    def _include(self, line: Line, where: str, *, user_file: bool, active: bool, depth: int) -> None:
+    def _include(self, line: Line, place: tuple[str, int], *, user_file: bool, active: bool, depth: int) -> None:
+        where = f"{place[0]} line {place[1]}"
         for word in line.rest():
             if not word:
                 raise BadValue("keyword include empty argument")
-            if word.startswith("~") and not user_file:
-                raise BadValue(f"bad include path {word}.")
-            pattern = word
-            if not word.startswith(("/", "~")):
-                pattern = f"{'~/.ssh' if user_file else SYSTEM_DIRECTORY}/{word}"
+            pattern = self._include_pattern(word, where, user_file=user_file)
+            if pattern is None:
+                continue
             try:
-                paths = _glob(expand_tilde(pattern, os.environ.get("HOME") or self._home, where))
+                found = globs.paths(expand_tilde(pattern, os.environ.get("HOME") or self._home, where))
             except ConfigError:
-                paths = []
-            if not paths:
+                found = []
+            if not found:
                 self._log.debug1(f"{where}: include {pattern} matched no files")
-            for path in paths:
-                self._log.debug3(f"{where}: Including file {path} depth {depth}")
+            for path in found:
+                parse_only = "" if active else " (parse only)"
+                self._log.debug3(f"{where}: Including file {path} depth {depth}{parse_only}")
+                if active and self._settings.wants_blocks:
+                    self._settings.includes[path] = place
                 try:
                     self.read(path, user_file=user_file, check_owner=True, enabled=active, depth=depth + 1)
                 except UnreadableFile as problem:
                     if not problem.missing:
                         raise
 
+    def _include_pattern(self, word: str, where: str, *, user_file: bool) -> str | None:
+        """The pattern of an Include with its tokens replaced, and anchored; None when a variable is missing.
+
+        A missing variable is told and the word passed over, as ssh does; other bad tokens raise ConfigError.
+        """
+        if "%" in word or "${" in word:
+            rule = TOKEN_RULES["include"]
+            try:
+                word = self._conditions.tokens().expand(
+                    word, allowed=rule.letters or "", environment=True, where=f"{where}: Include"
+                )
+            except MissingVariable as problem:
+                self._log.error(str(problem))
+                return None
+        if word.startswith("~") and not user_file:
+            raise BadValue(f"bad include path {word}.")
+        if word.startswith(("/", "~")):
+            return word
+        return f"{'~/.ssh' if user_file else SYSTEM_DIRECTORY}/{word}"
+
+
+def _as_word(word: str) -> str:
+    """`word` as one would write it in a file."""
+    return f'"{word}"' if not word or " " in word or "\t" in word else word
+
+
+def _is_safe(status: os.stat_result) -> bool:
+    """Whether nobody but root and the person could have written a file (ssh_config(5), FILES).
+
+    The group may, when the person is all of it, as Debian has it for its one group a person.
+    """
+    if status.st_uid not in {0, os.getuid()} or status.st_mode & S_IWOTH:
+        return False
+    return not status.st_mode & S_IWGRP or _is_alone_in_group(status.st_uid, status.st_gid)
+
+
+def _is_alone_in_group(owner: int, gid: int) -> bool:
+    """Whether the group has one member at least, and none but the owner of a file who is the person running us."""
+    import grp
+    import pwd
+
+    try:
+        named = set(grp.getgrgid(gid).gr_mem)
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        return False
+    by_entry = {entry.pw_uid for entry in pwd.getpwall() if entry.pw_gid == gid}
+    return bool(named or by_entry) and named <= {name} and by_entry <= {os.getuid()}
+
+
+def _skippable(host: str) -> Any:
+    """An expression for runs of lines that mean nothing while no block applies, and hold no mistake.
+
+    These are comments, empty lines, Host lines that cannot be for `host`, and the keywords that take any word, a
+    flag or a port. A file with thousands of blocks is mostly such lines, and to pass over them in one go takes a
+    tenth of the time. What the expression leaves is read line by line. A pattern cannot be for `host` when it
+    begins with another character, or with a `*` and ends in another, or is another name without wildcards.
+    """
+    import re
+
+    char = r"""[^\s"'\\#=]"""
+    first, last = re.escape(host[0]), re.escape(host[-1])
+    name = re.escape(host)
+    strange = (
+        rf"""!?+(?:[^\s"'\\#=*?!{first}]{char}*+|\*{char}*+(?<=[^*?{last}])"""
+        rf"""|(?!{name}[ \t\r\n])[^\s"'\\#=*?!]++(?=[ \t\r\n]))[ \t]*+"""
+    )
+    kinds = [
+        rf"host[ \t]++(?:{strange})++",
+        rf"(?:{_taking(values.text, values.text_or_none, values.lower_text)})[ \t]++{char}++",
+        rf"(?:{_taking(values.flag)})[ \t]++(?:yes|no|true|false)",
+        rf"(?:{_taking(values.port)})[ \t]++[1-9][0-9]{{0,3}}+",
+        r"#[^\n]*+",
+        "",
+    ]
+    return re.compile(rf"(?:[ \t]*+(?:{'|'.join(kinds)})[ \t]*+\r?+\n)*+", re.ASCII | re.IGNORECASE)
+
+
+def _taking(*parsers: values.Parser) -> str:
+    """The names of the keywords that are read by one of `parsers`, as alternatives of an expression."""
+    return "|".join(name for name, row in KEYWORDS.items() if row.parse in parsers) or "(?!)"
+
 
 class UnknownKeyword(Exception):
-    """A keyword that neither ssh nor pyssh knows."""
+    """A keyword that neither ssh nor pyssh knows; `bad_quotes` when its arguments leave a quote open, too."""
+
+    def __init__(self, keyword: str, *, bad_quotes: bool = False) -> None:
+        super().__init__(keyword)
+        self.bad_quotes = bad_quotes
 
 
-def assign(settings: Settings, log: Log, keyword: str, text: str, place: tuple[str, int], *, active: bool) -> None:
+def assign(settings: Settings, log: Log, keyword: str, text: str, place: tuple[str, int], *, active: bool) -> bool:
     """Read the arguments of one keyword and, when `active`, let `settings` have them.
 
-    `place` is the file, or "command-line", and the line. Raises BadValue or UnknownKeyword.
+    `place` is the file, or "command-line", and the line. Whether the same line needs no other look where it does
+    not apply: it was fine, and there is nothing to say of it. Raises BadValue or UnknownKeyword.
     """
-    keyword = ALIASES.get(keyword, keyword)
-    line = _line(keyword, text)
-    row = KEYWORDS.get(keyword)
+    row = KEYWORDS.get(keyword) or KEYWORDS.get(ALIASES.get(keyword, ""))
     if row is None:
-        where = f"{place[0]} line {place[1]}"
-        if keyword in DEPRECATED:
-            log.debug1(f'{where}: Deprecated option "{keyword}"')
-        elif keyword in UNSUPPORTED:
-            log.error(f'{where}: Unsupported option "{keyword}"')
-        elif matches_list(keyword, (settings.get("ignoreunknown") or "").lower()):
-            log.debug1(f'{where}: Ignored unknown option "{keyword}"')
-        elif keyword not in IGNORED:
-            raise UnknownKeyword(keyword)
-        return
+        _without_value(settings, log, keyword, text, place)
+        return False
+    line = line_of(keyword, text)
     value = row.parse(line)
-    line.end()
-    if active:
+    if active:  # before the end of the line is looked at: what IgnoreUnknown says holds for the lines below
         offer(settings, row, value, f"{place[0]}:{place[1]}" if place[1] else f"-o {row.name}")
+    line.end()
+    for note in line.notes:
+        log.debug1(f"{place[0]} line {place[1]}: {note}")
+    return not line.notes
+
+
+def _without_value(settings: Settings, log: Log, keyword: str, text: str, place: tuple[str, int]) -> None:
+    """What there is to say of a keyword that is not in the table. Raises BadValue or UnknownKeyword."""
+    where = f"{place[0]} line {place[1]}"
+    if not text:
+        raise BadValue(f'no argument after keyword "{keyword}"')
+    known = keyword in DEPRECATED or keyword in UNSUPPORTED or keyword in IGNORED
+    ignored = not known and matches_list(keyword, ascii_lower(settings.get("ignoreunknown") or ""))
+    try:
+        split_words(text)
+    except InvalidQuotesError:
+        if known or ignored:
+            raise BadValue("invalid quotes") from None
+        raise UnknownKeyword(keyword, bad_quotes=True) from None
+    if keyword in DEPRECATED:
+        log.debug1(f'{where}: Deprecated option "{keyword}"')
+    elif keyword in UNSUPPORTED:
+        log.error(f'{where}: Unsupported option "{keyword}"')
+    elif ignored:
+        log.debug1(f'{where}: Ignored unknown option "{keyword}"')
+    elif not known:
+        raise UnknownKeyword(keyword)
 
 
 def offer(settings: Settings, row: Keyword, value: Any, origin: str) -> None:
@@ -172,16 +315,27 @@ def offer(settings: Settings, row: Keyword, value: Any, origin: str) -> None:
         settings.add(keyword, [value], origin)
     elif keyword == "proxyjump" and "proxycommand" in settings.values:
         pass  # the two share one place, and whoever comes first has it (ssh_config(5), ProxyJump)
-    elif keyword == "proxycommand" and "proxyjump" in settings.values:
+    elif keyword == "proxycommand" and settings.get("proxyjump"):
         pass
-    else:
+    elif keyword == "rekeylimit" and keyword in settings.values:
+        settings.values[keyword] = _filled(settings.values[keyword], value)
+    elif keyword == "forwardagent" and settings.get(keyword) == "yes" and value != "no":
+        settings.replace(keyword, value, origin)  # which agent, where it is settled that one is forwarded
+    elif keyword == "refuseconnection":
+        raise FatalValue(f"RefuseConnection: {value}")
+    elif value is not UNSET:
         settings.set_first(keyword, value, origin)
+
+
+def _filled(held: tuple[int, Any], value: tuple[int, Any]) -> tuple[int, Any]:
+    """RekeyLimit's bytes are the first given; so are its seconds, which may come from a later line."""
+    return held[0], value[1] if held[1] is UNSET else held[1]
 
 
 def _send_env(settings: Settings, names: list[str], origin: str) -> None:
     for name in names:
         if not name.startswith("-"):
-            settings.add("sendenv", [name], origin)
+            settings.append("sendenv", name, origin)
             continue
         held = settings.get("sendenv") or []
         for index in reversed(range(len(held))):
@@ -189,30 +343,11 @@ def _send_env(settings: Settings, names: list[str], origin: str) -> None:
                 settings.remove("sendenv", index)
 
 
-def _line(keyword: str, text: str) -> Line:
+def line_of(keyword: str, text: str) -> Line:
+    """The arguments of a keyword as words. Raises BadValue where there are none, or a quote is left open."""
     if not text:
         raise BadValue(f'no argument after keyword "{keyword}"')
     try:
         return Line(keyword, text, split_words(text))
     except InvalidQuotesError:
         raise BadValue("invalid quotes") from None
-
-
-def _glob(pattern: str) -> list[str]:
-    """The paths that fit `pattern`, sorted. The usual `directory/*.conf` is done without the glob module."""
-    directory, _, name = pattern.rpartition("/")
-    if not any(char in pattern for char in "*?["):
-        return [pattern] if os.path.lexists(pattern) else []
-    if any(char in directory for char in "*?[") or "[" in name:
-        import glob
-
-        return sorted(glob.glob(pattern))
-    try:
-        names = os.listdir(directory or "/")
-    except OSError:
-        return []
-    return sorted(
-        f"{directory}/{entry}"
-        for entry in names
-        if matches_pattern(entry, name) and (entry[0] != "." or name[0] == ".")
-    )

@@ -1,47 +1,61 @@
-"""Parsers for arguments with a grammar of their own: agents, masks, devices, domains, forwards.
+"""Parsers for arguments with a grammar of their own: agents, masks, devices, domains, service classes.
 
 Values keep the words they were given wherever what acts on them reads them again; `values` has the common kinds.
 """
 
 from __future__ import annotations
 
-import os
+from pyssh_cli.config.values import (
+    BOOLEAN,
+    INT_MAX,
+    BadValue,
+    FatalValue,
+    Line,
+    c_number,
+    decimal,
+    expand_environment,
+    port_number,
+    seconds,
+    some,
+)
 
-from pyssh_cli.config.values import BOOLEAN, BadValue, Line, decimal, seconds
-
-DSCP = (
-    *(f"af{row}{column}" for row in range(1, 5) for column in range(1, 4)),
-    *(f"cs{number}" for number in range(8)),
-    "ef", "le", "none", "lowdelay", "throughput", "reliability",
-)  # fmt: skip
-"""Names that IPQoS takes; the last three are accepted for old files."""
+_DSCP: dict[str, int | None] = {
+    "none": None,
+    **{f"af{row}{column}": row << 5 | column << 3 for row in range(1, 5) for column in range(1, 4)},
+    **{f"cs{number}": number << 5 for number in range(8)},
+    "ef": 0xB8, "le": 0x04, "va": 0xB0,
+}  # fmt: skip
+"""The differentiated services field for each name that IPQoS takes (RFC 2474, 2597, 3246, 5865, 8622)."""
+_OLD_SERVICES = frozenset(("lowdelay", "throughput", "reliability"))
 
 
 def add_keys_to_agent(line: Line) -> tuple[str, int | None]:
     """AddKeysToAgent: yes, no, ask, confirm, or a life time; `confirm` may have a life time behind it."""
-    word = line.next() or ""
-    lifetime = seconds(word)
-    if lifetime is not None:
-        return "yes", lifetime
+    word = line.required("missing argument.")
+    following = line.next()
     mode = word.lower()
     if mode in BOOLEAN:
         mode = "yes" if BOOLEAN[mode] else "no"
-    if mode not in {"yes", "no", "ask", "confirm"}:
+    if mode == "confirm" and following is not None:
+        lifetime = seconds(following)
+        if lifetime is None:
+            raise BadValue("invalid time value.")
+        return mode, lifetime or None
+    if following is not None:
         raise BadValue("unsupported option")
-    following = line.next()
-    if following is None:
+    if mode in {"yes", "no", "ask", "confirm"}:
         return mode, None
-    lifetime = seconds(following)
-    if mode != "confirm" or lifetime is None:
+    lifetime = seconds(word)
+    if lifetime is None:
         raise BadValue("unsupported option")
-    return mode, lifetime
+    return "yes", lifetime or None
 
 
 def control_persist(line: Line) -> tuple[bool, int]:
     """ControlPersist: whether the master stays, and for how many idle seconds (0: without end)."""
     word = line.required("Missing ControlPersist argument.")
-    if word.lower() in BOOLEAN:
-        return BOOLEAN[word.lower()], 0
+    if word in BOOLEAN:
+        return BOOLEAN[word], 0
     value = seconds(word)
     if value is None:
         raise BadValue("Bad ControlPersist argument.")
@@ -50,156 +64,213 @@ def control_persist(line: Line) -> tuple[bool, int]:
 
 def mask(line: Line) -> int:
     """StreamLocalBindMask: an octal number of 0 to 0777."""
-    word = line.required("Missing StreamLocalBindMask argument.")
-    try:
-        value = int(word, 8)
-    except ValueError:
-        raise BadValue("Bad mask.") from None
-    if not 0 <= value <= 0o777:
+    number = c_number(line.required("Missing StreamLocalBindMask argument."), 8)
+    if number is None or not 0 <= number[0] <= 0o777:
         raise BadValue("Bad mask.")
-    return value
+    return number[0]
 
 
-def tunnel_device(line: Line) -> str:
-    """TunnelDevice: LOCAL[:REMOTE], each a number or `any`."""
-    word = line.required()
+def tunnel_device(line: Line) -> tuple[int | None, int | None]:
+    """TunnelDevice: LOCAL[:REMOTE]."""
+    try:
+        return device_pair(line.required())
+    except ValueError:
+        raise BadValue("Bad tun device.") from None
+
+
+def device_pair(word: str) -> tuple[int | None, int | None]:
+    """LOCAL[:REMOTE] of TunnelDevice and -w, each a number or `any`, which is None. ValueError for neither."""
     local, colon, remote = word.partition(":")
-    for unit in (local, remote) if colon else (local,):
-        if unit != "any" and not (unit.isascii() and unit.isdigit()):
-            raise BadValue("Bad tun device.")
-    return f"{local}:{remote or 'any'}"
+    return _device(local), _device(remote) if colon else None
 
 
-def ip_qos(line: Line) -> tuple[str, str]:
-    """IPQoS: one class for all traffic, or one for interactive and one for other sessions."""
-    first = line.next() or ""
-    second = line.next()
-    for word in (first, first if second is None else second):
-        known = word.lower() in DSCP
-        if not known:
-            try:
-                known = int(word, 0) in range(256)
-            except ValueError:
-                pass
-        if not known:
-            raise BadValue(f"Bad IPQoS value: {word}")
-    return first.lower(), (second or first).lower()
+def _device(word: str) -> int | None:
+    if word.lower() == "any":
+        return None
+    try:
+        number = decimal(word)
+    except BadValue:
+        raise ValueError(word) from None
+    if number > INT_MAX - 2:
+        raise ValueError(word)
+    return number
+
+
+def shown_devices(pair: tuple[int | None, int | None]) -> str:
+    """What -G prints for TunnelDevice."""
+    return ":".join("any" if device is None else str(device) for device in pair)
+
+
+def ip_qos(line: Line) -> tuple[int | None, int | None]:
+    """IPQoS: the differentiated services field of all sessions, or of interactive and of other ones.
+
+    None leaves the system's; so do the names of before RFC 2474, which are taken with a note.
+    """
+    interactive = _service(line, line.next() or "")
+    return interactive, _service(line, line.next() or "") if line.has_more() else interactive
+
+
+def _service(line: Line, word: str) -> int | None:
+    name = word.lower()
+    if name in _DSCP:
+        return _DSCP[name]
+    if name in _OLD_SERVICES:
+        line.notes.append(f'Deprecated IPQoS value "{word}" ignored, use DSCP values')
+        return None
+    number = c_number(word, 0)
+    if number is None or number[1] or not 0 <= number[0] <= 255:
+        raise BadValue(f"Bad IPQoS value: {word}")
+    return number[0]
+
+
+def shown_services(pair: tuple[int | None, int | None]) -> str:
+    """What -G prints for IPQoS."""
+    names = {value: name for name, value in _DSCP.items()}
+    return " ".join(names.get(value, "none" if value is None else f"0x{value:02x}") for value in pair)
+
+
+def domain(name: str) -> str:
+    """`name` without the dot of a full name at its end; ValueError, with ssh's words, when it is no domain."""
+    if not name:
+        raise ValueError("empty domain name")
+    if not (name[0].isascii() and name[0].isalnum()):
+        raise ValueError(f'domain name "{name}" starts with invalid character')
+    last = ""
+    for char in name:
+        if not (char.isascii() and (char.isalnum() or char in "-_.")):
+            raise ValueError(f'domain name "{name}" contains invalid characters')
+        if char == last == ".":
+            raise ValueError(f'domain name "{name}" contains consecutive separators')
+        last = char
+    return name.removesuffix(".")
 
 
 def domains(line: Line) -> tuple[str, ...]:
-    """CanonicalDomains: suffixes of host names, or `none` alone."""
-    names = line.rest()
-    for name in names:
-        if not name:
-            raise BadValue(f"keyword {line.keyword} empty argument")
-        if name.lower() == "none":
-            if len(names) > 1:
-                raise BadValue(f'keyword {line.keyword} "none" argument must appear alone.')
-            continue
-        if not (name[0].isalnum() and name.isascii()):
-            raise BadValue(f'domain name "{name}" starts with invalid character')
-        if not all(char.isalnum() or char in "-_." for char in name):
-            raise BadValue(f'domain name "{name}" contains invalid characters')
-        if ".." in name:
-            raise BadValue(f'domain name "{name}" contains consecutive separators')
-    return tuple(names)
+    """CanonicalDomains: suffixes of host names in lower case, or `none` alone."""
+    try:
+        return tuple(domain(name).lower() for name in some(line))
+    except ValueError as problem:
+        raise BadValue(str(problem)) from None
 
 
 def permitted_cnames(line: Line) -> tuple[str, ...]:
-    """CanonicalizePermittedCNAMEs: SOURCE-LIST:TARGET-LIST pairs, or `none` or `*` alone."""
-    rules = line.rest()
+    """CanonicalizePermittedCNAMEs: SOURCE-LIST:TARGET-LIST pairs, `*` for all, or `none` alone."""
+    rules = [rule.lower() for rule in line.rest()]
+    if not rules:
+        raise FatalValue(f"no {line.keyword} specified")
     for rule in rules:
-        if rule.lower() == "none" or rule == "*":
-            if len(rules) > 1:
-                raise BadValue(f'keyword {line.keyword} "{rule}" argument must appear alone.')
-            continue
-        source, _, target = rule.partition(":")
-        if not source or not target:
+        if rule == "none" and len(rules) > 1:
+            raise BadValue(f'keyword {line.keyword} "none" argument must appear alone.')
+        if rule not in {"none", "*"} and not rule.partition(":")[2]:
             raise BadValue(f'Invalid permitted CNAME "{rule}"')
-    return tuple(rules)
+    return tuple("*:*" if rule == "*" else rule for rule in rules)
 
 
 def permit_remote_open(line: Line) -> tuple[str, ...]:
-    """PermitRemoteOpen: HOST:PORT pairs, or `any` or `none` alone."""
+    """PermitRemoteOpen: HOST:PORT pairs, or `any` or `none` alone. A host with colons stands in brackets."""
     places = line.rest()
-    if places and places[0].lower() in {"any", "none"}:
-        if len(places) > 1:
-            raise BadValue(f'keyword {line.keyword} "{places[0]}" argument must appear alone.')
-        return (places[0].lower(),)
+    if not places:
+        raise FatalValue(f"missing {line.keyword} specification")
     for place in places:
-        host, _, number = place.rpartition(":")
-        try:
-            valid = number == "*" or 0 < decimal(number) < 65536
-        except BadValue:
-            valid = False
-        if not valid:
-            raise BadValue(f"bad port number in {line.keyword}")
-        if not host:
-            raise BadValue(f"missing host in {line.keyword}")
+        if place.lower() in {"any", "none"}:
+            if len(places) > 1:
+                raise BadValue(f'keyword {line.keyword} "{place}" argument must appear alone.')
+            return (place,)
+        host, closed, rest = place.partition("]") if place.startswith("[") else (place.partition(":")[0], "", "")
+        if (place.startswith("[") and (not closed or rest[:1] not in {"", ":"})) or "/" in host:
+            raise FatalValue(f"missing host in {line.keyword}")
+        number = place[len(host) + len(closed) + 1 :]
+        if number != "*" and port_number(number) is None:
+            raise FatalValue(f"bad port number in {line.keyword}")
     return tuple(places)
 
 
 def identity_agent(line: Line) -> str:
     """IdentityAgent: a socket's path, `none`, SSH_AUTH_SOCK or $NAME; ${NAME} in it has to be set."""
-    word = line.required()
-    rest = word
-    while "${" in rest:
-        name, closed, rest = rest.partition("${")[2].partition("}")
-        if not closed or name not in os.environ:
-            raise BadValue(f"Invalid environment expansion {word}.")
-    if word[0] == "$" and not word.startswith("${") and not _is_variable_name(word[1:]):
-        raise BadValue(f"Invalid environment name {word}.")
-    return word
-
-
-def _is_variable_name(name: str) -> bool:
-    return bool(name) and name.isascii() and name.replace("_", "a").isalnum()
-
-
-def proxy_jump(line: Line) -> str:
-    """ProxyJump: hops between commas, or `none`."""
-    value = line.required()
-    line.rest()
-    if value.lower() == "none":
-        return "none"
-    for hop in value.split(","):
-        if not hop.removeprefix("ssh://").rpartition("@")[2] or hop.startswith("-"):
-            raise BadValue(f'Invalid ProxyJump "{value}"')
-    return value
+    return _socket(line.required())
 
 
 def forward_agent(line: Line) -> str:
     """ForwardAgent: yes, no, a socket's path, or $NAME."""
-    word = line.required()
-    return "yes" if word.lower() in {"yes", "true"} else "no" if word.lower() in {"no", "false"} else word
+    word = line.required("missing argument.")
+    if word.lower() in BOOLEAN:
+        return "yes" if BOOLEAN[word.lower()] else "no"
+    return _socket(word)
 
 
-def forward(line: Line) -> tuple[str, ...]:
-    """LocalForward and RemoteForward: where to listen, and the target; RemoteForward may leave the target out."""
-    listen = line.required()
-    target = line.next()
-    if target is None:
-        if line.keyword == "localforward" and "/" not in listen:
-            raise BadValue("Missing target argument.")
-        return (listen,)
-    if not target or line.next() is not None or not (_is_place(listen) and _is_place(target)):
-        raise BadValue("Bad forwarding specification.")
-    return listen, target
-
-
-def dynamic_forward(line: Line) -> str:
-    """DynamicForward: [ADDRESS:]PORT."""
-    word = line.required()
-    if not _is_place(word):
-        raise BadValue("Bad forwarding specification.")
+def _socket(word: str) -> str:
+    try:
+        expand_environment(word)
+    except ValueError:
+        raise BadValue(f"Invalid environment expansion {word}.") from None
+    if word[0] == "$" and not word.startswith("${"):
+        name = word[1:]
+        if not (name.isascii() and name.replace("_", "a").isalnum()):
+            raise BadValue(f"Invalid environment name {word}.")
     return word
 
 
-def _is_place(word: str) -> bool:
-    """Whether a word of a forward names a socket's path, or ends in a port."""
-    if "/" in word and not word.rpartition("/")[2].isdigit():
-        return True
-    try:
-        return decimal(word.replace("/", ":").rpartition(":")[2]) < 65536
-    except BadValue:
-        return False
+def channel_timeout(line: Line) -> tuple[str, ...]:
+    """ChannelTimeout: TYPE=INTERVAL pairs, where a type may hold wildcards, or `none` alone, which is no pair."""
+    rules = some(line)
+    if rules[0].lower() == "none":
+        return ()
+    for rule in rules:
+        kind, _, interval = rule.partition("=")
+        if not kind or seconds(interval) is None:
+            raise FatalValue(f"invalid channel timeout {rule}")
+    return tuple(rules)
+
+
+def timeouts(rules: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """The pairs of ChannelTimeout as patterns of channel types and seconds."""
+    return tuple((kind, seconds(interval) or 0) for kind, _, interval in (rule.partition("=") for rule in rules))
+
+
+MAX_KEYSTROKE_INTERVAL = 1000
+KEYSTROKE_INTERVAL = 20
+
+
+def keystroke_timing(line: Line) -> int:
+    """ObscureKeystrokeTiming: milliseconds between ticks, 0 for `no`. Words are yes, no and interval:NUMBER."""
+    if not line.has_more():
+        raise BadValue("missing argument")
+    word = line.next() or ""
+    name, colon, number = word.partition(":")
+    if word in BOOLEAN:
+        interval = KEYSTROKE_INTERVAL if BOOLEAN[word] else 0
+    elif name == "interval" and colon:
+        if not number:
+            raise BadValue("integer value missing.")
+        interval = decimal(number)
+        if not 0 < interval <= MAX_KEYSTROKE_INTERVAL:
+            raise BadValue("value out of range.")
+    else:
+        raise BadValue(f'unsupported argument "{word}"')
+    if line.has_more():
+        raise BadValue("invalid arguments")
+    return interval
+
+
+def version_addendum(line: Line) -> str | None:
+    """VersionAddendum: the rest of the line as it stands, up to a `#`; None for `none`."""
+    line.rest()
+    text = line.text.partition("#")[0].strip(" \t\r\n")
+    if "\r" in text:
+        raise FatalValue(f"Invalid {line.keyword} argument")
+    return None if not text or text.lower() == "none" else text
+
+
+_GSS_KEX = ("gex-sha1", "group1-sha1", "group14-sha1", "group14-sha256", "group16-sha512", "nistp256-sha256",
+            "curve25519-sha256")  # fmt: skip
+
+
+def gss_kex_algorithms(line: Line) -> str:
+    """GSSAPIKexAlgorithms: families of key exchanges (RFC 4462, RFC 8732), each with a `-` at the end."""
+    value = line.required()
+    for name in value.split(","):
+        if not name:
+            break
+        if not name.startswith(tuple(f"gss-{family}-" for family in _GSS_KEX)):
+            raise BadValue(f"Bad GSSAPI KexAlgorithms '{value}'.")
+    return value

@@ -9,35 +9,51 @@ class InvalidQuotesError(ValueError):
     """A quote is opened and not closed on its line."""
 
 
+def ascii_lower(text: str) -> str:
+    """`text` with A to Z in lower case and all else as it is: ssh knows no other letters here."""
+    return (
+        text.lower()
+        if text.isascii()
+        else text.encode("utf-8", "surrogateescape").lower().decode("utf-8", "surrogateescape")
+    )
+
+
 def split_keyword(line: str) -> tuple[str, str]:
     """The keyword in lower case, and the text of its arguments with the separator taken off.
 
     Keyword and arguments stand apart by white space, or by one `=` with or without white space around it; the
-    keyword may be quoted. Empty lines, comments, and a keyword with an open quote, give ("", "").
+    keyword, or a part of it, may be quoted. White space, and form feeds, may end the line. Empty lines,
+    comments, and a keyword with an open quote, give ("", "").
     """
-    line = line.strip(WHITESPACE + "\f")
-    keyword, _, rest = line.partition(" ")
-    if keyword.isalnum() and rest[:1] not in {" ", "\t", "="}:  # nearly every line
-        return keyword.lower(), rest
-    if line[:1] == "=":
-        line = line[1:].lstrip(WHITESPACE)
-    if not line or line[0] == "#":
-        return "", ""
-    if line[0] == '"':
-        keyword, closed, rest = line[1:].partition('"')
-        if not closed:
+    if "\f" not in line:
+        line = line.strip(WHITESPACE)
+        keyword, _, rest = line.partition(" ")
+        if keyword.isalnum() and rest[:1] not in {"", " ", "\t", "="} and keyword.isascii():  # nearly every line
+            return keyword.lower(), rest
+        if not line or line[0] == "#":
             return "", ""
-        return keyword.lower(), rest.lstrip(WHITESPACE)
-    for end, char in enumerate(line):  # noqa: B007
-        if char in ' \t\r\n"=':
-            break
     else:
-        return line.lower(), ""
-    keyword, rest = line[:end].lower(), line[end:]
-    rest = rest.lstrip(WHITESPACE)
-    if rest[:1] == "=":
-        rest = rest[1:].lstrip(WHITESPACE)
-    return keyword, rest
+        line = line[:1] + line[1:].rstrip(WHITESPACE + "\f")
+    word, following = _delimited(line)
+    if not word and following is not None:  # white space or one `=` in front
+        word, following = _delimited(following)
+    if not word or word[0] == "#":
+        return "", ""
+    return ascii_lower(word), (following or "").lstrip(WHITESPACE)
+
+
+def _delimited(text: str) -> tuple[str, str | None]:
+    """The first word of `text` and what follows its separator; None for what follows when the text ends there."""
+    at = next((at for at, char in enumerate(text) if char in ' \t\r\n"='), -1)
+    if at < 0:
+        return text, None
+    if text[at] == '"':
+        quoted, closed, following = text[at + 1 :].partition('"')
+        return (text[:at] + quoted, following.lstrip(WHITESPACE)) if closed else ("", None)
+    following = text[at + 1 :].lstrip(WHITESPACE)
+    if text[at] != "=" and following[:1] == "=":
+        following = following[1:].lstrip(WHITESPACE)
+    return text[:at], following
 
 
 def split_words(text: str) -> list[str]:
@@ -48,7 +64,8 @@ def split_words(text: str) -> list[str]:
     """
     if '"' not in text and "'" not in text and "\\" not in text:
         words = text.replace("\t", " ").split(" ")
-        words = [word for word in words if word]
+        if "" in words:
+            words = [word for word in words if word]
         if "#" in text:
             for index, word in enumerate(words):
                 if word[0] == "#":

@@ -6,17 +6,39 @@ are not here; they are the keyword table's.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Block(NamedTuple):
+    """One Host or Match line that was read: where it stands, its words, whether it applied, and why if not.
+
+    `text` is the line as one reads it ("Host web* !web3"). `reason` is empty when the block applied.
+    """
+
+    path: str
+    line: int
+    text: str
+    applies: bool
+    reason: str
+    final_pass: bool
 
 
 class Settings:
-    """Values by keyword, in lower case. `origins` has the places that gave each: "FILE:LINE" or a flag."""
+    """Values by keyword, in lower case. `origins` has the places that gave each: "FILE:LINE" or a flag.
 
-    __slots__ = ("origins", "values")
+    `blocks` collects the Host and Match lines in the order they were judged in, `includes` has for each included
+    file the place of its Include line; both stay empty unless `wants_blocks` is set, for most runs have no use for
+    them.
+    """
+
+    __slots__ = ("blocks", "includes", "origins", "values", "wants_blocks")
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
         self.origins: dict[str, list[str]] = {}
+        self.blocks: list[Block] = []
+        self.includes: dict[str, tuple[str, int]] = {}
+        self.wants_blocks = False
 
     def set_first(self, keyword: str, value: Any, origin: str) -> bool:
         """Take `value` unless the keyword has one already; tells whether it was taken."""
@@ -39,6 +61,11 @@ class Settings:
             if value not in held:
                 held.append(value)
                 origins.append(origin)
+
+    def append(self, keyword: str, value: Any, origin: str) -> None:
+        """Append to a list whether it holds the same or not."""
+        self.values.setdefault(keyword, []).append(value)
+        self.origins.setdefault(keyword, []).append(origin)
 
     def remove(self, keyword: str, index: int) -> None:
         """Take one value off a list."""

@@ -1,11 +1,12 @@
 """The arguments of keywords: parsers from words to values, with ssh's own complaints about bad ones.
 
 A parser takes a `Line`, reads as many words as the keyword has arguments, and raises BadValue. It looks at no
-other keyword and at nothing outside the line, but for the table of TCP services.
+other keyword and at nothing outside the line, but for the table of TCP services and the environment.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,15 +21,23 @@ class BadValue(Exception):
     """An argument that ssh refuses; the message is what follows "FILE line N: "."""
 
 
-class Line:
-    """The arguments of one keyword: `words`, read one after the other, and `text`, as they stand in the file."""
+class FatalValue(BadValue):
+    """The same where ssh reads no further."""
 
-    __slots__ = ("_at", "keyword", "text", "words")
+
+class Line:
+    """The arguments of one keyword: `words`, read one after the other, and `text`, as they stand in the file.
+
+    `notes` collects what is worth a debug line once they have been read.
+    """
+
+    __slots__ = ("_at", "keyword", "notes", "text", "words")
 
     def __init__(self, keyword: str, text: str, words: list[str]) -> None:
         self.keyword = keyword
         self.text = text
         self.words = words
+        self.notes: list[str] = []
         self._at = 0
 
     def next(self) -> str | None:
@@ -37,6 +46,10 @@ class Line:
             return None
         self._at += 1
         return self.words[self._at - 1]
+
+    def has_more(self) -> bool:
+        """Whether words are left."""
+        return self._at < len(self.words)
 
     def required(self, complaint: str = "Missing argument.") -> str:
         """The next word, which has to be there and not to be empty."""
@@ -53,7 +66,7 @@ class Line:
 
     def end(self) -> None:
         """Refuse words that are left over."""
-        if self._at < len(self.words):
+        if self.has_more():
             raise BadValue(f"keyword {self.keyword} extra arguments at end of line")
 
 
@@ -62,15 +75,22 @@ def text(line: Line) -> str:
     return line.required()
 
 
+def text_or_none(line: Line) -> str | None:
+    """One word, or None for `none`."""
+    word = line.required()
+    return None if word.lower() == "none" else word
+
+
 def lower_text(line: Line) -> str:
     """One word, in lower case."""
     return line.required().lower()
 
 
-def command(line: Line) -> str:
-    """The rest of the line as it stands, quotes and all; it is for a shell to read."""
+def command(line: Line) -> str | None:
+    """The rest of the line as it stands, quotes and all, for a shell to read; None for `none`."""
     line.rest()
-    return line.text.lstrip(" \t=")
+    text = line.text.lstrip(" \t\r\n=")
+    return None if text.lower() == "none" else text
 
 
 def choice(names: Mapping[str, Any]) -> Parser:
@@ -113,8 +133,8 @@ def decimal(word: str) -> int:
     return number
 
 
-def port_number(word: str) -> int | None:
-    """`word` as a port of 1 to 65535, or the name of a TCP service; None for anything else."""
+def tcp_port(word: str) -> int | None:
+    """`word` as a port of 0 to 65535, or the name of a TCP service; None for anything else."""
     try:
         number = decimal(word)
     except BadValue:
@@ -122,9 +142,14 @@ def port_number(word: str) -> int | None:
 
         try:
             number = socket.getservbyname(word, "tcp")
-        except (OSError, UnicodeError):
+        except (OSError, ValueError):
             return None
-    return number if 0 < number < 65536 else None
+    return number if number < 65536 else None
+
+
+def port_number(word: str) -> int | None:
+    """The same for a port that may not be 0."""
+    return tcp_port(word) or None
 
 
 def port(line: Line) -> int:
@@ -136,32 +161,57 @@ def port(line: Line) -> int:
     return number
 
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+def c_number(word: str, base: int) -> tuple[int, str] | None:
+    """The number at the front of `word`, as strtol(3) reads it, and what stands behind it; None without one.
+
+    `base` 0 takes 0x for hexadecimal and a leading 0 for octal.
+    """
+    rest = word.lstrip(" \t\r\n\v\f")
+    negative = rest[:1] == "-"
+    rest = rest[rest[:1] in {"+", "-"} :]
+    if base == 0:
+        base = 10
+        if rest[:2] in {"0x", "0X"} and rest[2:3] and rest[2] in "0123456789abcdefABCDEF":
+            rest, base = rest[2:], 16
+        elif rest[:1] == "0":
+            base = 8
+    digits = "0123456789abcdef"[:base]
+    behind = rest.lstrip(digits + digits.upper())
+    number = rest[: len(rest) - len(behind)]
+    if not number:
+        return None
+    value = int(number[:40], base)
+    return -value if negative else value, behind
+
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def seconds(word: str) -> int | None:
     """`word` in sshd_config(5)'s TIME FORMATS, such as "90", "1h30m"; None when it is not."""
     total = 0
-    digits = ""
-    for char in word.lower():
-        if "0" <= char <= "9":
-            digits += char
-        elif char in _SECONDS and digits:
-            total += int(digits[:20]) * _SECONDS[char]
-            digits = ""
-        else:
+    rest = word
+    while rest or not word:
+        found = c_number(rest, 10)
+        if found is None or found[0] < 0:
             return None
-    if not word:
-        return None
-    total += int(digits[:20] or "0")
+        number, rest = found
+        unit, rest = rest[:1].lower(), rest[1:]
+        if unit not in _SECONDS:
+            return None
+        total += number * _SECONDS[unit]
     return total if total <= INT_MAX else None
 
 
-def time(line: Line) -> int | None:
-    """A time in seconds; None for `none`."""
+UNSET: Any = object()
+"""What a parser gives for an argument that is the same as leaving the keyword away: later lines still count."""
+
+
+def time(line: Line) -> Any:
+    """A time in seconds; UNSET for `none`."""
     word = line.required("missing time value.")
     if word == "none":
-        return None
+        return UNSET
     value = seconds(word)
     if value is None:
         raise BadValue("invalid time value.")
@@ -188,19 +238,13 @@ def scaled(word: str) -> int:
     return -size if negative else size
 
 
-def rekey_limit(line: Line) -> tuple[int, int]:
-    """Bytes and seconds of RekeyLimit; 0 is the default of the first and "never" of the second."""
+def rekey_limit(line: Line) -> tuple[int, Any]:
+    """Bytes and seconds of RekeyLimit; 0 bytes are the cipher's limit, and UNSET seconds leave them to others."""
     word = line.required()
     size = 0 if word == "default" else scaled(word)
     if size and size < 16:
         raise BadValue("RekeyLimit too small")
-    word = line.next() or ""
-    if not word or word == "none":
-        return size, 0
-    limit = seconds(word)
-    if limit is None:
-        raise BadValue("invalid time value.")
-    return size, limit
+    return size, time(line) if line.has_more() else UNSET
 
 
 def algorithms(kind: AlgorithmKind) -> Parser:
@@ -215,23 +259,38 @@ def algorithms(kind: AlgorithmKind) -> Parser:
     return parse
 
 
-def files(line: Line) -> tuple[str, ...]:
-    """File names, or `none` alone."""
+MAX_FILES = 32
+"""How many files UserKnownHostsFile and GlobalKnownHostsFile take."""
+
+
+def some(line: Line) -> list[str]:
+    """All words that are left, at least one, where `none` may only stand alone."""
+    words = any_words(line)
+    if not words:
+        raise FatalValue(f"no {line.keyword} specified")
+    return words
+
+
+def any_words(line: Line) -> list[str]:
+    """The same where there may be none (behind the keyword stands a comment)."""
     words = line.rest()
-    for word in words:
-        if not word:
-            raise BadValue(f"keyword {line.keyword} empty argument")
-        if word.lower() == "none" and len(words) > 1:
-            raise BadValue(f'keyword {line.keyword} "none" argument must appear alone.')
-    return tuple(words)
-
-
-def words(line: Line) -> tuple[str, ...]:
-    """Any number of words."""
-    out = line.rest()
-    if "" in out:
+    if len(words) > 1:
+        for word in words:
+            if not word:
+                break
+            if word.lower() == "none":
+                raise BadValue(f'keyword {line.keyword} "none" argument must appear alone.')
+    if "" in words:
         raise BadValue(f"keyword {line.keyword} empty argument")
-    return tuple(out)
+    return words
+
+
+def files(line: Line) -> tuple[str, ...]:
+    """File names, or `none` alone; no file at all is the default."""
+    words = any_words(line)
+    if len(words) > MAX_FILES:
+        raise BadValue(f"too many {line.keyword} entries.")
+    return tuple(words)
 
 
 def escape_character(word: str) -> int | None:
@@ -262,6 +321,8 @@ def send_env(line: Line) -> list[str]:
     names = line.rest()
     if any(not name or "=" in name for name in names):
         raise BadValue("Invalid environment name.")
+    if not names:
+        raise FatalValue(f"no {line.keyword} specified")
     return names
 
 
@@ -270,20 +331,45 @@ def set_env(line: Line) -> tuple[tuple[str, str], ...]:
     pairs: dict[str, str] = {}
     for word in line.rest():
         name, equals, value = word.partition("=")
-        if not equals or not name:
+        if not equals:
             raise BadValue("Invalid SetEnv.")
         pairs.setdefault(name, value)
+    if not pairs:
+        raise FatalValue(f"no {line.keyword} specified")
     return tuple(pairs.items())
+
+
+def expand_environment(text: str) -> str:
+    """`text` with each ${NAME} replaced by that variable. ValueError where one is not set, or is not closed."""
+    head, *tail = text.split("${")
+    out = [head]
+    for piece in tail:
+        name, closed, rest = piece.partition("}")
+        if not closed or not name or name not in os.environ:
+            raise ValueError(text)
+        out += (os.environ[name], rest)
+    return "".join(out)
 
 
 def named(names: Mapping[str, Any], complaint: str) -> Parser:
     """A parser for one word of a set with a complaint of its own; `{}` in it is the word."""
 
     def parse(line: Line) -> Any:
-        word = line.next() or ""
+        word = line.next()
         try:
-            return names[word.lower()]
+            return names[(word or "").lower()]
         except KeyError:
-            raise BadValue(complaint.format(word)) from None
+            raise BadValue(complaint.format("<NONE>" if word is None else word)) from None
 
     return parse
+
+
+_HASHES = frozenset(("sha256", "md5", "sha1", "sha384", "sha512"))
+
+
+def hash_name(line: Line) -> str:
+    """The argument of FingerprintHash, in lower case."""
+    word = line.required()
+    if word.lower() not in _HASHES:
+        raise BadValue(f'Invalid hash algorithm "{word}".')
+    return word.lower()

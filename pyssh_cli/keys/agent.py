@@ -1,4 +1,5 @@
-"""The agent's protocol from the client's side: which keys it holds, and signatures by them.
+"""The agent's protocol from the client's side: which keys it holds, signatures by them, keys for it to hold, and
+the connection that it is asked for.
 
 Not the socket: `net/` brings each request to the agent and its answer back (OpenSSH's PROTOCOL.agent and
 draft-ietf-sshm-ssh-agent).
@@ -7,12 +8,15 @@ draft-ietf-sshm-ssh-agent).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyssh_cli.errors import AgentError, ProtocolError
 from pyssh_cli.keys.algorithms import KEY_ALGORITHMS
 from pyssh_cli.keys.public import PublicKey
-from pyssh_cli.wire import Reader, string, uint32
+from pyssh_cli.wire import Reader, boolean, string, text, uint32
+
+if TYPE_CHECKING:
+    from pyssh_cli.keys.private import PrivateKey
 
 MAX_REPLY_SIZE = 256 * 1024
 """OpenSSH's bound on one agent message, in bytes."""
@@ -21,10 +25,22 @@ MAX_IDENTITIES = 2048
 """OpenSSH's bound on the keys that an agent may list."""
 
 _FAILURE = 5
+_SUCCESS = 6
 _REQUEST_IDENTITIES = 11
 _IDENTITIES_ANSWER = 12
 _SIGN_REQUEST = 13
 _SIGN_RESPONSE = 14
+_ADD_IDENTITY = 17
+_ADD_IDENTITY_CONSTRAINED = 25
+_EXTENSION = 27
+_EXTENSION_FAILURE = 28
+
+_CONSTRAIN_LIFETIME = 1
+_CONSTRAIN_CONFIRM = 2
+_CONSTRAIN_EXTENSION = 255
+
+MAX_LIFETIME = (1 << 32) - 1
+"""Seconds for which an agent can be told to hold a key."""
 
 
 class AgentKey(NamedTuple):
@@ -32,6 +48,54 @@ class AgentKey(NamedTuple):
 
     public: PublicKey
     comment: str
+
+
+class Constraints(NamedTuple):
+    """How an agent is to hold a key (AddKeysToAgent in ssh_config(5)).
+
+    `lifetime` is in seconds, 0 for as long as the agent runs; `confirm` has it ask the person each time.
+    `security_key_provider` is the library or the word "internal" by which the agent reaches the authenticator of a
+    security key.
+    """
+
+    lifetime: int = 0
+    confirm: bool = False
+    security_key_provider: str = ""
+
+    def encoded(self) -> bytes:
+        """The constraints as they follow a key; empty for none. ValueError for a lifetime out of range."""
+        if not 0 <= self.lifetime <= MAX_LIFETIME:
+            raise ValueError(f"an agent cannot hold a key for {self.lifetime} seconds")
+        out = bytes([_CONSTRAIN_LIFETIME]) + uint32(self.lifetime) if self.lifetime else b""
+        if self.confirm:
+            out += bytes([_CONSTRAIN_CONFIRM])
+        if self.security_key_provider:
+            provider = text("sk-provider@openssh.com") + text(self.security_key_provider)
+            out += bytes([_CONSTRAIN_EXTENSION]) + provider
+        return out
+
+
+_UNCONSTRAINED = Constraints()
+
+
+def add_request(key: PrivateKey, comment: str, constraints: Constraints, certificate: PublicKey | None) -> bytes:
+    """The message, without its length, that gives `key` to an agent, as its `certificate` where there is one.
+
+    It holds the secret key. Raises KeyFileError where the certificate is not the key's.
+    """
+    limits = constraints.encoded()
+    number = _ADD_IDENTITY_CONSTRAINED if limits else _ADD_IDENTITY
+    return bytes([number]) + key.serialized(certificate) + text(comment) + limits
+
+
+def session_bind_request(host_key: bytes, session_id: bytes, signature: bytes, forwarding: bool) -> bytes:
+    """The message, without its length, that tells an agent which connection it is going to be asked for
+    (OpenSSH's PROTOCOL.agent, session-bind@openssh.com).
+
+    `host_key` and `signature` are the blobs of the first key exchange, whose exchange hash is `session_id`.
+    """
+    parts = string(host_key) + string(session_id) + string(signature) + boolean(forwarding)
+    return bytes([_EXTENSION]) + text("session-bind@openssh.com") + parts
 
 
 class AgentClient:
@@ -83,9 +147,35 @@ class AgentClient:
             made = Reader(signature).text()
         except ProtocolError as error:
             raise AgentError(f"agent's signature is malformed: {error}") from None
-        if made != algorithm:
+        if made != (row.signature if row else algorithm):
             raise AgentError(f"agent signed with {made} where {algorithm} was asked for")
         return signature
+
+    def add(
+        self,
+        key: PrivateKey,
+        comment: str,
+        constraints: Constraints = _UNCONSTRAINED,
+        certificate: PublicKey | None = None,
+    ) -> None:
+        """Give `key` to the agent, under `comment`; with a `certificate` that is what it will list.
+
+        Raises AgentError when the agent refuses, KeyFileError where the certificate is not the key's.
+        """
+        self._succeed(add_request(key, comment, constraints, certificate), "to hold the key")
+
+    def bind_session(self, host_key: bytes, session_id: bytes, signature: bytes, *, forwarding: bool) -> None:
+        """Tell the agent which connection the requests on this connection to it are for, before the first of them.
+
+        `forwarding` says that they will be a remote host's. Raises AgentError when the agent refuses or does not
+        know of this, which ssh only notes in its debug log.
+        """
+        self._succeed(session_bind_request(host_key, session_id, signature, forwarding), "to bind to the session")
+
+    def _succeed(self, body: bytes, what: str) -> None:
+        reader = self._request(body, _SUCCESS, what)
+        if reader.remaining():
+            raise AgentError(f"agent's answer is too long when asked {what}")
 
     def _request(self, body: bytes, expected: int, what: str) -> Reader:
         """Send one request; the answer after its message number, which has to be `expected`."""
@@ -94,7 +184,7 @@ class AgentClient:
             raise AgentError(f"agent's answer is {len(reply)} bytes long")
         reader = Reader(reply)
         number = reader.byte()
-        if number == _FAILURE:
+        if number in {_FAILURE, _EXTENSION_FAILURE}:
             raise AgentError(f"agent refused {what}")
         if number != expected:
             raise AgentError(f"agent answered with message {number} when asked {what}")

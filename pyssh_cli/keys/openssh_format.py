@@ -10,8 +10,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pyssh_cli.errors import KeyFileError, PassphraseNeeded, ProtocolError, WrongPassphrase
-from pyssh_cli.keys.algorithms import KEY_TYPES
-from pyssh_cli.keys.numbers import EcdsaNumbers, Ed25519Numbers, KeyNumbers, RsaNumbers
+from pyssh_cli.keys.algorithms import KEY_TYPES, MLDSA44_ED25519
+from pyssh_cli.keys.numbers import (
+    CompositeNumbers,
+    EcdsaNumbers,
+    Ed25519Numbers,
+    KeyNumbers,
+    RsaNumbers,
+    SecurityKeyNumbers,
+)
 from pyssh_cli.keys.public import PublicKey
 from pyssh_cli.wire import Reader
 
@@ -167,6 +174,18 @@ def _numbers(reader: Reader) -> KeyNumbers:
     if type_name == "ssh-rsa":
         modulus, exponent, private_exponent = reader.mpint(), reader.mpint(), reader.mpint()
         return RsaNumbers(modulus, exponent, private_exponent, reader.mpint(), reader.mpint(), reader.mpint())
+    if type_name == MLDSA44_ED25519:
+        points, seeds = reader.string(), reader.string()
+        if len(seeds) != 64:
+            raise KeyFileError("the private part is damaged: its seeds are not 64 bytes long")
+        return CompositeNumbers(seeds, points)
+    if row is not None and row.security_key:
+        curve = reader.text() if row.curve else ""
+        if curve != row.curve:
+            raise KeyFileError("the private part is damaged: its curve is not the one of its type")
+        return SecurityKeyNumbers(
+            row.name, curve, reader.string(), reader.string(), reader.byte(), reader.string(), reader.string()
+        )
     if row is not None and type_name == f"ecdsa-sha2-{row.curve}":
         if reader.text() != row.curve:
             raise KeyFileError("the private part is damaged: its curve is not the one of its type")

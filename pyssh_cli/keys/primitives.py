@@ -16,6 +16,7 @@ CURVES: dict[str, type[ec.EllipticCurve]] = {
 """SSH's curve names (RFC 5656 section 10.1) to classes."""
 
 _HASHES: dict[str, type[hashes.HashAlgorithm]] = {
+    "sha1": hashes.SHA1,
     "sha256": hashes.SHA256,
     "sha384": hashes.SHA384,
     "sha512": hashes.SHA512,

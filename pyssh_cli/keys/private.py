@@ -6,24 +6,36 @@ Not keys that an agent holds (`agent`), nor asking for a passphrase, which `clie
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from pyssh_cli.errors import KeyFileError, PassphraseNeeded, ProtocolError
 from pyssh_cli.keys import openssh_format
-from pyssh_cli.keys.algorithms import KEY_ALGORITHMS, KEY_TYPES, algorithms_of
-from pyssh_cli.keys.numbers import EcdsaNumbers, Ed25519Numbers, KeyNumbers, RsaNumbers
+from pyssh_cli.keys.algorithms import KEY_ALGORITHMS, KEY_TYPES, MLDSA44_ED25519, algorithms_of, plain_type
+from pyssh_cli.keys.numbers import (
+    CompositeNumbers,
+    EcdsaNumbers,
+    Ed25519Numbers,
+    KeyNumbers,
+    RsaNumbers,
+    SecurityKeyNumbers,
+)
 from pyssh_cli.keys.public import PublicKey
 from pyssh_cli.wire import mpint, string
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 MAX_KEY_FILE_SIZE = 1 << 20
 """OpenSSH's bound on a key file, in bytes."""
+
+FIFO_SECONDS = 5.0
+"""How long a FIFO in the place of a key file is waited for."""
 
 _BANNER = "@" * 59
 
@@ -36,16 +48,18 @@ class KeyFilePermissions(KeyFileError):
 class PrivateKey:
     """A private key that can sign. `public` is its public half, `comment` what its file calls it (uncleaned).
 
-    The repr shows the public half only.
+    Of a security key (`security_key`) there is only what an authenticator has to be told; whoever talks to one, or
+    an agent that is given the key, signs with it. The repr shows the public half only.
     """
 
-    __slots__ = ("_signer", "comment", "public")
+    __slots__ = ("_numbers", "_signer", "comment", "public")
 
     def __init__(self, numbers: KeyNumbers, comment: str = "") -> None:
         """Raises KeyFileError or ProtocolError for numbers that are out of range or no key together."""
         self.public = PublicKey.parse(numbers.public_blob())
         self.comment = comment
-        self._signer = _signer(numbers)
+        self._numbers = numbers
+        self._signer = None if isinstance(numbers, SecurityKeyNumbers) else _signer(numbers)
 
     def __repr__(self) -> str:
         return f"PrivateKey({self.public.type}, {self.public.fingerprint()})"
@@ -54,13 +68,33 @@ class PrivateKey:
         """The signature algorithms this key can make, best first."""
         return algorithms_of(self.public.type)
 
+    @property
+    def security_key(self) -> SecurityKeyNumbers | None:
+        """What the authenticator has to be told to sign with this key; None for a key that signs by itself."""
+        return self._numbers if isinstance(self._numbers, SecurityKeyNumbers) else None
+
+    def serialized(self, certificate: PublicKey | None = None) -> bytes:
+        """The secret key as an agent is given it: type and fields (draft-ietf-sshm-ssh-agent, section "Adding
+        keys to the agent"), with a `certificate` of this key as OpenSSH has it. KeyFileError where the
+        certificate is of another key."""
+        if certificate is None:
+            return string(self.public.type.encode("ascii")) + self._numbers.private_fields(certified=False)
+        if not certificate.is_certificate or certificate.plain != self.public:
+            raise KeyFileError("the certificate is not of this private key")
+        head = string(certificate.type.encode("ascii")) + string(certificate.blob)
+        return head + self._numbers.private_fields(certified=True)
+
     def sign(self, algorithm: str, data: bytes) -> bytes:
         """The whole SSH signature blob of `data`: string of `algorithm`, string of the signature (RFC 4253
-        section 6.6). KeyFileError for an algorithm that is not among `algorithms()`."""
+        section 6.6). With an algorithm of certificates the signature is the plain one, as with the certificate
+        of this key. KeyFileError for an algorithm of other keys, for a security key, which does not sign by
+        itself, and where this build of the cryptography package lacks the algorithm."""
         row = KEY_ALGORITHMS.get(algorithm)
-        if row is None or row.key_type != self.public.type:
+        if row is None or plain_type(row.key_type) != self.public.type:
             raise KeyFileError(f"a key of type {self.public.type} cannot sign with {algorithm}")
-        return string(algorithm.encode("ascii")) + string(self._signer.sign(data, row.hash_name))
+        if self._signer is None:
+            raise KeyFileError(f"a key of type {self.public.type} signs by its security key only")
+        return string(row.signature.encode("ascii")) + string(self._signer.sign(data, row.hash_name))
 
 
 class _Ed25519Signer:
@@ -102,15 +136,40 @@ class _RsaSigner:
         self._key = key
 
     def sign(self, data: bytes, hash_name: str) -> bytes:
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
         from pyssh_cli.keys.primitives import hash_of
 
-        return self._key.sign(data, PKCS1v15(), hash_of(hash_name))
+        try:
+            return self._key.sign(data, PKCS1v15(), hash_of(hash_name))
+        except (UnsupportedAlgorithm, ValueError):  # a policy against SHA-1
+            raise KeyFileError(f"RSA signatures with {hash_name} are not supported here") from None
 
 
-def _signer(numbers: KeyNumbers) -> _Ed25519Signer | _EcdsaSigner | _RsaSigner:
+class _CompositeSigner:
+    """draft-ietf-sshm-composite-sigs."""
+
+    __slots__ = ("_ed25519", "_mldsa")
+
+    def __init__(self, mldsa: MLDSA44PrivateKey, ed25519: Ed25519PrivateKey) -> None:
+        self._mldsa = mldsa
+        self._ed25519 = ed25519
+
+    def sign(self, data: bytes, _hash_name: str) -> bytes:
+        from pyssh_cli.keys.signatures import COMPOSITE_LABEL, composite_message
+
+        message = composite_message(data)
+        return self._mldsa.sign(message, COMPOSITE_LABEL) + self._ed25519.sign(message)
+
+
+_Signer = _Ed25519Signer | _EcdsaSigner | _RsaSigner | _CompositeSigner
+
+
+def _signer(numbers: Ed25519Numbers | EcdsaNumbers | RsaNumbers | CompositeNumbers) -> _Signer:
     """The key of the cryptography package for `numbers`. KeyFileError when they do not belong together."""
+    if isinstance(numbers, CompositeNumbers):
+        return _composite_signer(numbers)
     if isinstance(numbers, Ed25519Numbers):
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -136,6 +195,22 @@ def _signer(numbers: KeyNumbers) -> _Ed25519Signer | _EcdsaSigner | _RsaSigner:
             raise KeyFileError("the public half does not belong to the private half")
         return _EcdsaSigner(ec_key)
     return _RsaSigner(_rsa_key(numbers))
+
+
+def _composite_signer(numbers: CompositeNumbers) -> _CompositeSigner:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+
+    try:
+        mldsa = MLDSA44PrivateKey.from_seed_bytes(numbers.seeds[:32])
+    except (UnsupportedAlgorithm, ValueError):
+        raise KeyFileError(f"keys of type {MLDSA44_ED25519} are not supported here") from None
+    ed25519 = Ed25519PrivateKey.from_private_bytes(numbers.seeds[32:])
+    points = mldsa.public_key().public_bytes_raw() + ed25519.public_key().public_bytes_raw()
+    if points != numbers.points:
+        raise KeyFileError("the public half does not belong to the private half")
+    return _CompositeSigner(mldsa, ed25519)
 
 
 def _rsa_key(numbers: RsaNumbers) -> RSAPrivateKey:
@@ -166,9 +241,7 @@ def load_private_key(data: bytes, passphrase: str | None, name: str) -> PrivateK
     try:
         if openssh_format.BEGIN in data:
             return PrivateKey(*openssh_format.open_sealed(openssh_format.parse(data), passphrase))
-        if b"-----BEGIN " not in data or b"PRIVATE KEY-----" not in data:
-            raise KeyFileError("it does not hold a private key in a format that is known")
-        encrypted = b"BEGIN ENCRYPTED PRIVATE KEY" in data or b"Proc-Type: 4,ENCRYPTED" in data
+        encrypted = _is_encrypted_pem(data)
         if encrypted and passphrase is None:
             raise PassphraseNeeded("the private key is encrypted and there is no passphrase for it")
         from pyssh_cli.keys import pem
@@ -178,6 +251,21 @@ def load_private_key(data: bytes, passphrase: str | None, name: str) -> PrivateK
         raise type(error)(f'Load key "{name}": {error}') from None
     except ProtocolError as error:
         raise KeyFileError(f'Load key "{name}": the key file is damaged: {error}') from None
+
+
+def is_encrypted(data: bytes, name: str) -> bool:
+    """Whether a private key file's content takes a passphrase to open; `name` is the file's, for messages. Raises
+    KeyFileError for what is no private key, as far as that can be seen from outside."""
+    try:
+        return openssh_format.parse(data).encrypted if openssh_format.BEGIN in data else _is_encrypted_pem(data)
+    except KeyFileError as error:
+        raise KeyFileError(f'Load key "{name}": {error}') from None
+
+
+def _is_encrypted_pem(data: bytes) -> bool:
+    if b"-----BEGIN " not in data or b"PRIVATE KEY-----" not in data:
+        raise KeyFileError("it does not hold a private key in a format that is known")
+    return b"BEGIN ENCRYPTED PRIVATE KEY" in data or b"Proc-Type: 4,ENCRYPTED" in data
 
 
 def peek_public(data: bytes) -> PublicKey | None:
@@ -204,7 +292,7 @@ def read_key_file(path: str) -> bytes:
             status = os.fstat(file.fileno())
             if status.st_uid == os.getuid() and status.st_mode & 0o077:
                 raise KeyFilePermissions(_permissions_warning(path, stat.S_IMODE(status.st_mode)))
-            data = file.read(MAX_KEY_FILE_SIZE + 1)
+            data = _read(file, status.st_mode)
     except OSError as error:
         raise KeyFileError(f'Load key "{path}": {error.strerror or error}') from None
     except ValueError:
@@ -215,7 +303,29 @@ def read_key_file(path: str) -> bytes:
 
 
 def _open_key(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOCTTY)
+    return os.open(path, flags | os.O_NOCTTY | os.O_NONBLOCK)  # a FIFO may have no writer
+
+
+def _read(file: BinaryIO, mode: int) -> bytes:
+    """Up to one byte more than the largest key file. Raises OSError, for a FIFO too that nobody writes to."""
+    if not stat.S_ISFIFO(mode):
+        return file.read(MAX_KEY_FILE_SIZE + 1)
+    from select import select
+    from time import monotonic
+
+    data = bytearray()
+    deadline = monotonic() + FIFO_SECONDS
+    while len(data) <= MAX_KEY_FILE_SIZE:
+        if not select([file], [], [], max(0.0, deadline - monotonic()))[0]:
+            raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+        piece = os.read(file.fileno(), 1 << 16)
+        if piece:
+            data += piece
+        elif data or monotonic() >= deadline:
+            break
+        else:
+            select([], [], [], 0.01)  # nobody has opened the other end yet, or it was closed with nothing said
+    return bytes(data)
 
 
 def _permissions_warning(path: str, mode: int) -> str:

@@ -1,24 +1,39 @@
-"""Public keys: reading their blobs and lines, fingerprints, and judging signatures.
+"""Public keys and the certificates of some: reading their blobs and lines, and fingerprints.
 
-Not whom a key belongs to: `known_hosts` knows that. Reading, comparing and fingerprints need no cryptography
-package; the first `verify` loads the part of it that the key's type needs.
+Not whom a key belongs to, which `known_hosts` knows, nor what a certificate says, which `certificates` does.
+Reading, comparing and fingerprints need no cryptography package; the first `verify` imports `signatures`.
 """
 
 from __future__ import annotations
 
 import binascii
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyssh_cli.errors import KeyFileError, ProtocolError
-from pyssh_cli.keys.algorithms import KEY_ALGORITHMS, KEY_TYPES, KeyAlgorithm, KeyType
+from pyssh_cli.keys.algorithms import (
+    CERTIFICATE_TYPES,
+    KEY_ALGORITHMS,
+    KEY_TYPES,
+    MLDSA44_ED25519,
+    SK_ED25519,
+    KeyType,
+    plain_type,
+)
 from pyssh_cli.wire import Reader
+
+if TYPE_CHECKING:
+    from pyssh_cli.keys.certificates import Certificate
 
 RSA_MODULUS_BITS = range(1024, 16384 + 1)
 """What OpenSSH takes for an RSA modulus; RequiredRSASize may ask for more, not less."""
 
+_POINT_SIZES = {"ssh-ed25519": 32, SK_ED25519: 32, MLDSA44_ED25519: 1312 + 32}
+"""Bytes of the keys that are one string."""
+
 
 class PublicKey(NamedTuple):
-    """A public key in its wire form (RFC 4253 section 6.6). Made by `parse`; equal when the blobs are.
+    """A public key, or a certificate of one, in its wire form (RFC 4253 section 6.6). Made by `parse`; equal when
+    the blobs are.
 
     `type` is the first string of `blob`. `bits` is the size as ssh-keygen -l tells it, 0 for a type we do not
     know.
@@ -37,45 +52,69 @@ class PublicKey(NamedTuple):
 
         A type that is not ours gives a key that can be listed, compared and fingerprinted only. Raises
         ProtocolError for a blob of a known type that is malformed (RFC 4253 section 6.6, RFC 5656 section 3.1,
-        RFC 8709 section 4); whether a point lies on its curve shows when the key is used.
+        RFC 8709 section 4, OpenSSH's PROTOCOL.u2f and PROTOCOL.certkeys); whether a point lies on its curve shows
+        when the key is used, and a certificate's signature is not checked here.
         """
         reader = Reader(blob)
-        try:
-            type_name = reader.string().decode("ascii")
-        except UnicodeDecodeError:
-            raise ProtocolError("key type is not US-ASCII") from None
-        if not type_name or not type_name.isprintable() or " " in type_name or len(type_name) > 64:
-            raise ProtocolError("key type is not a name")
+        type_name = read_type(reader)
+        if type_name in CERTIFICATE_TYPES:
+            from pyssh_cli.keys.certificates import Certificate
+
+            return cls(type_name, bytes(blob), Certificate.parse(blob).key.bits)
         row = KEY_TYPES.get(type_name)
-        if row is None or type_name not in _VERIFIERS:
-            return cls(type_name, bytes(blob), row.bits if row else 0)
-        bits = row.bits
-        if type_name == "ssh-rsa":
-            bits = _check_rsa(reader.mpint(), reader.mpint())
-        elif row.curve:
-            _check_point(row, reader.string(), reader.string())
-        elif len(reader.view()) != 32:
-            raise ProtocolError("Ed25519 public key is not 32 bytes long")
+        if row is None:
+            return cls(type_name, bytes(blob))
+        bits = read_fields(reader, row)
         reader.end()
         return cls(type_name, bytes(blob), bits)
 
     @property
+    def is_certificate(self) -> bool:
+        """Whether this is a certificate, and so has another `plain` than itself."""
+        return self.type in CERTIFICATE_TYPES
+
+    @property
+    def plain(self) -> PublicKey:
+        """The key without what a certificate says of it."""
+        return self.certificate().key if self.is_certificate else self
+
+    def certificate(self) -> Certificate:
+        """What the certificate says. ProtocolError for a plain key."""
+        from pyssh_cli.keys.certificates import Certificate
+
+        return Certificate.parse(self.blob)
+
+    def is_smaller_rsa_than(self, bits: int) -> bool:
+        """Whether this is an RSA key, certified or not, of fewer than `bits` (RequiredRSASize)."""
+        return plain_type(self.type) == "ssh-rsa" and self.bits < bits
+
+    @property
     def short_name(self) -> str:
-        """What ssh calls the type in messages: "ED25519", "ECDSA", "RSA"; the type itself for one we lack."""
-        row = KEY_TYPES.get(self.type)
-        return row.short_name if row else self.type
+        """What ssh calls the type in messages: "ED25519", "ECDSA", "RSA-CERT"; the type itself for one we
+        lack."""
+        row = KEY_TYPES.get(plain_type(self.type))
+        if row is None:
+            return self.type
+        return row.short_name + ("-CERT" if self.is_certificate else "")
 
     def fingerprint(self, hash_name: str = "sha256") -> str:
         """The fingerprint as ssh-keygen -l prints it: "SHA256:" and base64 without padding, or "MD5:" and hex
-        pairs with colons (FingerprintHash in ssh_config(5)). ValueError for any other hash."""
+        pairs with colons (FingerprintHash in ssh_config(5)). A certificate has its key's. ValueError for any
+        other hash."""
+        digest = self.digest(hash_name)
+        if hash_name == "md5":
+            return "MD5:" + digest.hex(":")
+        return f"{hash_name.upper()}:" + binascii.b2a_base64(digest, newline=False).decode("ascii").rstrip("=")
+
+    def digest(self, hash_name: str) -> bytes:
+        """The bytes of a fingerprint. ValueError for a hash that is not "sha256" or "md5"."""
         import hashlib
 
         if hash_name == "sha256":
-            digest = hashlib.sha256(self.blob).digest()
-            return "SHA256:" + binascii.b2a_base64(digest, newline=False).decode("ascii").rstrip("=")
+            return hashlib.sha256(self.plain.blob).digest()
         if hash_name == "md5":
             # A name for a person to compare, not a protection: FIPS builds allow it when told so.
-            return "MD5:" + hashlib.md5(self.blob, usedforsecurity=False).digest().hex(":")
+            return hashlib.md5(self.plain.blob, usedforsecurity=False).digest()
         raise ValueError(f"no fingerprint of hash {hash_name}")
 
     def line(self, comment: str = "") -> str:
@@ -86,22 +125,45 @@ class PublicKey(NamedTuple):
     def verify(self, algorithm: str, data: bytes, signature_blob: bytes) -> bool:
         """Whether `signature_blob` is this key's signature of `data` by `algorithm`.
 
-        `signature_blob` is the whole SSH signature: string of the algorithm's name, string of the signature (RFC
-        4253 section 6.6). False, never an exception, when it names another algorithm, does not fit the key's
-        type, is malformed, or is wrong.
+        `signature_blob` is the whole SSH signature: string of the algorithm's name (the plain one's for a
+        certificate's), string of the signature (RFC 4253 section 6.6), and more for a security key. False, never
+        an exception, when it names another algorithm, does not fit the key's type, is malformed, or is wrong.
         """
         row = KEY_ALGORITHMS.get(algorithm)
         if row is None or row.key_type != self.type:
             return False
+        from pyssh_cli.keys import signatures
+
         try:
-            reader = Reader(signature_blob)
-            if reader.view() != algorithm.encode("ascii"):
-                return False
-            signature = reader.string()
-            reader.end()
-            return _VERIFIERS[self.type](row, self.blob, data, signature)
+            return signatures.verify(row, self.plain.blob, data, signature_blob)
         except ProtocolError:
             return False
+
+
+def read_type(reader: Reader) -> str:
+    """The first string of a blob, which names the key's type. Raises ProtocolError for what is no name."""
+    try:
+        name = reader.string().decode("ascii")
+    except UnicodeDecodeError:
+        raise ProtocolError("key type is not US-ASCII") from None
+    if not name or not name.isprintable() or " " in name or len(name) > 64:
+        raise ProtocolError("key type is not a name")
+    return name
+
+
+def read_fields(reader: Reader, row: KeyType) -> int:
+    """Walk over what makes a key of the type `row`, which in a blob follows the type and in a certificate the
+    nonce; returns the key's size in bits. Raises ProtocolError."""
+    bits = row.bits
+    if row.name == "ssh-rsa":
+        bits = _check_rsa(reader.mpint(), reader.mpint())
+    elif row.curve:
+        _check_point(row, reader.string(), reader.string())
+    elif len(reader.view()) != _POINT_SIZES[row.name]:
+        raise ProtocolError(f"{row.short_name} public key is not {_POINT_SIZES[row.name]} bytes long")
+    if row.security_key and b"\0" in reader.string():
+        raise ProtocolError("the application's name of a security key holds a NUL")
+    return bits
 
 
 def parse_public_line(line: str) -> tuple[PublicKey, str]:
@@ -156,72 +218,3 @@ def _check_point(row: KeyType, curve: bytes, point: bytes) -> None:
         raise ProtocolError("ECDSA key names another curve than its type")
     if len(point) != 1 + 2 * ((row.bits + 7) // 8) or point[0] != 4:
         raise ProtocolError("ECDSA public point is not an uncompressed point of its curve")
-
-
-def _verify_ed25519(_row: KeyAlgorithm, blob: bytes, data: bytes, signature: bytes) -> bool:
-    """RFC 8709 section 6: the signature is 64 bytes."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    if len(signature) != 64:
-        return False
-    try:
-        Ed25519PublicKey.from_public_bytes(blob[-32:]).verify(signature, data)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-def _verify_ecdsa(row: KeyAlgorithm, blob: bytes, data: bytes, signature: bytes) -> bool:
-    """RFC 5656 section 3.1.2: the signature is mpint r, mpint s."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric import ec, utils
-
-    from pyssh_cli.keys.primitives import CURVES, hash_of
-
-    numbers = Reader(signature)
-    r, s = numbers.mpint(), numbers.mpint()
-    numbers.end()
-    reader = Reader(blob)
-    reader.view()
-    curve, point = reader.string().decode("ascii"), reader.string()
-    if not r or not s or max(r, s).bit_length() > KEY_TYPES[row.key_type].bits:
-        return False
-    try:
-        key = ec.EllipticCurvePublicKey.from_encoded_point(CURVES[curve](), point)
-        key.verify(utils.encode_dss_signature(r, s), data, ec.ECDSA(hash_of(row.hash_name)))
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-def _verify_rsa(row: KeyAlgorithm, blob: bytes, data: bytes, signature: bytes) -> bool:
-    """RFC 8332 section 3: RSASSA-PKCS1-v1_5, as long as the modulus; leading zeros may have been left out
-    by old signers, as OpenSSH allows too."""
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa
-
-    from pyssh_cli.keys.primitives import hash_of
-
-    reader = Reader(blob)
-    reader.view()
-    exponent, modulus = reader.mpint(), reader.mpint()
-    size = (modulus.bit_length() + 7) // 8
-    if not signature or len(signature) > size:
-        return False
-    try:
-        key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
-        key.verify(signature.rjust(size, b"\0"), data, padding.PKCS1v15(), hash_of(row.hash_name))
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
-        return False
-    return True
-
-
-_VERIFIERS = {
-    "ssh-ed25519": _verify_ed25519,
-    "ecdsa-sha2-nistp256": _verify_ecdsa,
-    "ecdsa-sha2-nistp384": _verify_ecdsa,
-    "ecdsa-sha2-nistp521": _verify_ecdsa,
-    "ssh-rsa": _verify_rsa,
-}
-"""Key type to the function that judges its signatures: (algorithm row, key blob, data, bare signature)."""

@@ -13,8 +13,7 @@ from typing import Any
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError
 from pyssh_cli.log import Log
-
-_FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
+from pyssh_cli.net.names import addresses_of, socket_address
 
 _HINTS = {
     errno.ECONNREFUSED: "nothing listens there: check the port, and that the SSH server runs",
@@ -25,19 +24,17 @@ _HINTS = {
 }
 
 
-def look_up(options: Options) -> list[tuple[socket.AddressFamily, str, int]]:
-    """The addresses of the host: family, numeric address (with scope), port. Raises NetworkError."""
+def look_up(options: Options) -> tuple[str, ...]:
+    """The numeric addresses of the host, with scope: those that canonicalization found. Raises NetworkError."""
+    if options.addresses:
+        return options.addresses
     try:
-        found = socket.getaddrinfo(
-            options.hostname, options.port, _FAMILIES[options.address_family], socket.SOCK_STREAM
-        )
-    except (socket.gaierror, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, socket.gaierror) else "not a valid host name"
+        return addresses_of(options.hostname, options.port, options.address_family).addresses
+    except OSError as error:
         raise NetworkError(
-            f"ssh: Could not resolve hostname {options.hostname}: {reason}"
+            f"ssh: Could not resolve hostname {options.hostname}: {error.strerror}"
             " (check the spelling, and HostName in the configuration)"
         ) from None
-    return [(family, str(address[0]), int(address[1])) for family, _, _, _, address in found]
 
 
 def connect(
@@ -55,13 +52,13 @@ def connect(
         if attempt:
             log.debug1("Trying again...")
             select.select((), (), (), 1)
-        for family, address, port in addresses:
-            log.debug1(f"Connecting to {options.hostname} [{address}] port {port}.")
+        for address in addresses:
+            log.debug1(f"Connecting to {options.hostname} [{address}] port {options.port}.")
             try:
-                return _connect_one(options, family, address, port, deadline, meanwhile), address
+                return _connect_one(options, address, deadline, meanwhile), address
             except OSError as error:
                 number = error.errno or errno.ETIMEDOUT
-                log.debug1(f"connect to address {address} port {port}: {os.strerror(number)}")
+                log.debug1(f"connect to address {address} port {options.port}: {os.strerror(number)}")
                 failure = os.strerror(number)
                 hint = _HINTS.get(number)
                 if hint:
@@ -76,12 +73,11 @@ def _nothing() -> None:
 
 def _connect_one(
     options: Options,
-    family: socket.AddressFamily,
     address: str,
-    port: int,
     deadline: float | None,
     meanwhile: Callable[[], None],
 ) -> socket.socket:
+    family, where = socket_address(address, options.port)
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -92,7 +88,7 @@ def _connect_one(
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if options.tcp_keep_alive:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        error = sock.connect_ex((address, port))
+        error = sock.connect_ex(where)
         poll = select.poll()
         poll.register(sock, select.POLLOUT)
         if error in {0, errno.EINPROGRESS} and not poll.poll(0):
@@ -108,7 +104,7 @@ def _connect_one(
         raise
 
 
-def _bind_to(name: str, family: socket.AddressFamily) -> Any:
+def _bind_to(name: str, family: int) -> Any:
     """BindAddress as an address. Raises NetworkError for a name that means nothing."""
     try:
         return socket.getaddrinfo(name, 0, family, socket.SOCK_STREAM)[0][4]

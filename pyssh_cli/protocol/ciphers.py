@@ -11,13 +11,12 @@ from os import urandom
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyssh_cli.errors import ProtocolError
+from pyssh_cli.protocol.macs import MAC_FAILED
 from pyssh_cli.protocol.messages import DISCONNECT_MAC_ERROR
 from pyssh_cli.protocol.packet import HEADER, Opener, Sealer, check_length, padding_for, payload_of
 
 if TYPE_CHECKING:
     from pyssh_cli.protocol.macs import Mac
-
-_MAC_FAILED = "Corrupted MAC on input: what arrived is not what the server sent"
 
 
 class AesGcmSealer:
@@ -76,7 +75,7 @@ class AesGcmOpener:
         try:
             self._decrypt_into(nonce, buffer[body:end], buffer[start:body], buffer[body : end - 16])
         except self._invalid:
-            raise ProtocolError(_MAC_FAILED, DISCONNECT_MAC_ERROR) from None
+            raise ProtocolError(MAC_FAILED, DISCONNECT_MAC_ERROR) from None
         return payload_of(buffer, start, size - 20)
 
 
@@ -149,7 +148,7 @@ class ChaCha20Poly1305Opener(_ChaCha20Poly1305):
         try:
             self._poly1305.verify_tag(poly_key, buffer[start:end], bytes(buffer[end : end + 16]))
         except self._invalid:
-            raise ProtocolError(_MAC_FAILED, DISCONNECT_MAC_ERROR) from None
+            raise ProtocolError(MAC_FAILED, DISCONNECT_MAC_ERROR) from None
         main.update_into(buffer[start + 4 : end], buffer[start + 4 : end])
         return payload_of(buffer, start, size - 20)
 
@@ -161,6 +160,18 @@ def _aes_ctr(key: bytes, iv: bytes) -> Any:
     from cryptography.hazmat.primitives.ciphers.modes import CTR
 
     return Cipher(AES(key), CTR(iv)).encryptor()
+
+
+def _cbc_encryptor(key: bytes, iv: bytes) -> Any:
+    from pyssh_cli.protocol.cbc import encryptor
+
+    return encryptor(key, iv)
+
+
+def _cbc_decryptor(key: bytes, iv: bytes) -> Any:
+    from pyssh_cli.protocol.cbc import decryptor
+
+    return decryptor(key, iv)
 
 
 class CipherAndMacSealer:
@@ -227,19 +238,24 @@ class CipherAndMacOpener:
         mac = self._mac
         end = start + size - mac.size
         if mac.etm:
-            mac.check(sequence, buffer[start:end], buffer[end : end + mac.size], _MAC_FAILED)
+            mac.check(sequence, buffer[start:end], buffer[end : end + mac.size])
             secret = buffer[start + 4 : end]
             self._stream.update_into(secret, secret)
         else:
             secret = buffer[start + self._block : end]
             self._stream.update_into(secret, secret)
             self._packet_length = 0
-            mac.check(sequence, buffer[start:end], buffer[end : end + mac.size], _MAC_FAILED)
+            mac.check(sequence, buffer[start:end], buffer[end : end + mac.size])
         return payload_of(buffer, start, end - start - 4)
 
 
 class CipherSpec(NamedTuple):
-    """One row of the table; sizes in bytes. A cipher with `aead` needs no MAC; one without has `stream`."""
+    """One row of the table; sizes in bytes.
+
+    A cipher with `aead` needs no MAC; one without has `encrypt` and `decrypt`, which make what turns one block
+    after another. `cbc` marks ciphers whose packets need care while they are not authenticated. `default` tells
+    whether the cipher is offered without being asked for.
+    """
 
     name: str
     key_size: int
@@ -248,6 +264,8 @@ class CipherSpec(NamedTuple):
     aead: tuple[Callable[[bytes, bytes], Sealer], Callable[[bytes, bytes], Opener]] | None = None
     encrypt: Callable[[bytes, bytes], Any] | None = None
     decrypt: Callable[[bytes, bytes], Any] | None = None
+    cbc: bool = False
+    default: bool = True
 
     def sealer(self, key: bytes, iv: bytes, mac: Mac | None) -> Sealer:
         """What seals packets under this cipher; `mac` is None with an AEAD cipher and needed with another."""
@@ -263,6 +281,10 @@ class CipherSpec(NamedTuple):
             return self.aead[1](key, iv)
         assert self.decrypt is not None
         assert mac is not None
+        if self.cbc and not mac.etm:
+            from pyssh_cli.protocol.cbc import CbcAndMacOpener
+
+            return CbcAndMacOpener(self.decrypt(key, iv), self.block_size, mac)
         return CipherAndMacOpener(self.decrypt(key, iv), self.block_size, mac)
 
 
@@ -272,6 +294,19 @@ def _ctr(bits: int) -> CipherSpec:
 
 def _gcm(bits: int) -> CipherSpec:
     return CipherSpec(f"aes{bits}-gcm@openssh.com", bits // 8, 12, 16, aead=(AesGcmSealer, AesGcmOpener))
+
+
+def _cbc(name: str, key_size: int, block_size: int) -> CipherSpec:
+    return CipherSpec(
+        name,
+        key_size,
+        block_size,
+        block_size,
+        encrypt=_cbc_encryptor,
+        decrypt=_cbc_decryptor,
+        cbc=True,
+        default=False,
+    )
 
 
 _CHACHA = "chacha20-poly1305@openssh.com"
@@ -285,13 +320,18 @@ CIPHERS: dict[str, CipherSpec] = {
         _ctr(128),
         _ctr(192),
         _ctr(256),
+        _cbc("aes128-cbc", 16, 16),
+        _cbc("aes192-cbc", 24, 16),
+        _cbc("aes256-cbc", 32, 16),
+        _cbc("3des-cbc", 24, 8),
     )
 }
-"""Every cipher, in the order of the default list where AES is quick."""
+"""Every cipher, in the order of the default list where AES is quick; then those used only when asked for."""
 
 
 def default_ciphers(aes_in_hardware: bool = True) -> tuple[str, ...]:
     """The default of Ciphers: AES-GCM leads unless the CPU is known to have no AES instructions."""
+    names = tuple(name for name, spec in CIPHERS.items() if spec.default)
     if aes_in_hardware:
-        return tuple(CIPHERS)
-    return (_CHACHA, *(name for name in CIPHERS if name != _CHACHA))
+        return names
+    return (_CHACHA, *(name for name in names if name != _CHACHA))

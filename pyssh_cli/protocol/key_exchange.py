@@ -48,6 +48,7 @@ class KeyExchange:
         self._server_kexinit = b""
         self._agreement: n.Agreement | None = None
         self._method: Kex | None = None
+        self._prepared: tuple[Callable[[int], Kex], Kex] | None = None
         self._skip = False
 
     @property
@@ -55,6 +56,14 @@ class KeyExchange:
         """What both sides agreed on, once `begin` has been called."""
         assert self._agreement is not None
         return self._agreement
+
+    def prepare(self) -> None:
+        """Begin the first method of ours that is slow to begin, in case the server chooses it: to be called while
+        its KEXINIT is waited for anyway."""
+        for name in self.proposal.kex:
+            if name in KEX and KEX[name].slow:
+                self._prepared = KEX[name].begin, KEX[name].begin(0)
+                return
 
     def begin(self, server_kexinit: memoryview, server: n.Proposal) -> bytes:
         """The server's KEXINIT is there: agree, and begin the method. Returns the payload of its first message.
@@ -64,8 +73,18 @@ class KeyExchange:
         self._server_kexinit = bytes(server_kexinit)
         self._agreement = n.agree(self.proposal, server)
         self._skip = self._agreement.guess_was_wrong
-        self._method = KEX[self._agreement.kex].begin()
+        begin = KEX[self._agreement.kex].begin
+        made_by, prepared = self._prepared or (None, None)
+        self._method = prepared if prepared and made_by == begin else begin(self._strength())
+        self._prepared = None
         return self._method.start()
+
+    def _strength(self) -> int:
+        """How many bits the longest key or MAC key has that is to be made, for the methods that ask."""
+        agreed = self.agreed
+        ciphers = [CIPHERS[name] for name in (agreed.cipher_c2s, agreed.cipher_s2c)]
+        macs = [MACS[name].key_size for name in (agreed.mac_c2s, agreed.mac_s2c) if name]
+        return 8 * max(*(max(c.key_size, c.iv_size, c.block_size) for c in ciphers), *macs)
 
     def receive(self, payload: memoryview, client_version: bytes, server_version: bytes) -> bytes | None:
         """Take a message of the method's: a payload to answer with, or None. The last one makes `result`.

@@ -127,6 +127,10 @@ class Transport:
         self.server_version = b""
         self.session_id = b""
         """The first exchange hash, once it is there (RFC 4253 section 7.2)."""
+        self.host_key = b""
+        """The host key, or certificate, of the first key exchange, once it has been accepted."""
+        self.host_signature = b""
+        """That key's signature of the session_id."""
         self.agreement: Agreement | None = None
         """What the last finished key exchange agreed on."""
         self.agreement_we_send_by: Agreement | None = None
@@ -289,6 +293,11 @@ class Transport:
             self._begin_kex()
             self.state = State.KEXINIT
 
+    def prepare(self) -> None:
+        """Do now, while the server's KEXINIT is waited for, what may take long once it is there."""
+        if self._kex is not None and self.state in {State.VERSION, State.KEXINIT}:
+            self._kex.prepare()
+
     def _begin_kex(self) -> None:
         self._kex = KeyExchange(self._offer.proposal(first=not self.session_id))
         self._seal((self._kex.client_kexinit,))
@@ -335,6 +344,9 @@ class Transport:
         assert kex is not None
         if not self.session_id:
             self.session_id = kex.exchange_hash
+            assert kex.result is not None
+            self.host_key = kex.result.host_key
+            self.host_signature = kex.result.signature
         self._seal((bytes((m.NEWKEYS,)),))
         self._debug(DEBUG1, "SSH2_MSG_NEWKEYS sent")
         self._sealer = kex.sealer(self.session_id)

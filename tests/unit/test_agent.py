@@ -14,11 +14,21 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from pyssh_cli.errors import AgentError
-from pyssh_cli.keys.agent import MAX_IDENTITIES, MAX_REPLY_SIZE, AgentClient
-from pyssh_cli.keys.algorithms import algorithms_of
-from pyssh_cli.keys.public import parse_public_file
-from pyssh_cli.wire import string, uint32
+from pyssh_cli.errors import AgentError, KeyFileError
+from pyssh_cli.keys.agent import (
+    MAX_IDENTITIES,
+    MAX_LIFETIME,
+    MAX_REPLY_SIZE,
+    AgentClient,
+    Constraints,
+    add_request,
+    session_bind_request,
+)
+from pyssh_cli.keys.algorithms import SK_ED25519, algorithms_of
+from pyssh_cli.keys.private import PrivateKey, load_private_key
+from pyssh_cli.keys.public import PublicKey, parse_public_file
+from pyssh_cli.wire import string, text, uint32
+from tests.unit.keygen import SECURITY_KEY_KINDS, Authenticator, certify, make, public
 
 KINDS = ("ed25519", "ecdsa-256", "ecdsa-384", "ecdsa-521", "rsa-2048")
 DATA = b"what is signed"
@@ -29,7 +39,12 @@ def agent_socket() -> Iterator[Path]:
     """A running ssh-agent's socket, in a folder whose path is short enough for one."""
     folder = Path(tempfile.mkdtemp(prefix="pyssh-agent-"))
     path = folder / "agent"
-    agent = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    agent = subprocess.Popen(
+        ["ssh-agent", "-D", "-a", path],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "SSH_ASKPASS": "/bin/false"},
+    )
     try:
         for _ in range(500):
             if path.exists():
@@ -70,16 +85,120 @@ def test_a_real_agent_lists_and_signs(agent_socket: Path, tmp_path: Path) -> Non
     keys = agent.identities()
     assert [key.comment for key in keys] == [f"my {kind}" for kind in KINDS]
     for key, kind in zip(keys, KINDS, strict=True):
-        public = tmp_path / f"{kind}.pub"
-        assert key.public == parse_public_file(public.read_bytes())[0]
+        path = tmp_path / f"{kind}.pub"
+        assert key.public == parse_public_file(path.read_bytes())[0]
         for algorithm in algorithms_of(key.public.type):
             signature = agent.sign(key.public.blob, DATA, algorithm)
             assert key.public.verify(algorithm, DATA, signature)
-            assert asyncssh.read_public_key(public).verify(DATA, signature)
+            assert asyncssh.read_public_key(path).verify(DATA, signature)
     with pytest.raises(AgentError, match="asked for"):
         agent.sign(keys[0].public.blob, DATA, "rsa-sha2-256")
     with pytest.raises(AgentError, match="refused to sign"):
         agent.sign(string(b"ssh-ed25519") + string(bytes(32)), DATA, "ssh-ed25519")
+
+
+def load(path: Path) -> PrivateKey:
+    return load_private_key(path.read_bytes(), None, str(path))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_keys_and_certificates_that_are_added_sign(agent_socket: Path, tmp_path: Path, kind: str) -> None:
+    agent = AgentClient(exchange_over(agent_socket))
+    make(tmp_path / "ca", "ed25519")
+    make(tmp_path / "key", kind)
+    key, certificate = load(tmp_path / "key"), certify(tmp_path / "ca", tmp_path / "key", "-n", "user")
+    agent.add(key, "plain")
+    agent.add(key, "certified", certificate=certificate)
+    agent.add(key, "plain again", Constraints(lifetime=MAX_LIFETIME // 4))
+    held = agent.identities()
+    assert [(k.public, k.comment) for k in held] == [(key.public, "plain again"), (certificate, "certified")]
+    for identity in held:
+        for algorithm in algorithms_of(identity.public.type):
+            signature = agent.sign(identity.public.blob, DATA, algorithm)
+            assert identity.public.verify(algorithm, DATA, signature)
+
+
+@pytest.mark.parametrize("kind", SECURITY_KEY_KINDS)
+def test_security_keys_are_held_for_whoever_reaches_the_authenticator(
+    agent_socket: Path, tmp_path: Path, kind: str
+) -> None:
+    agent = AgentClient(exchange_over(agent_socket))
+    make(tmp_path / "ca", "ed25519")
+    authenticator = Authenticator(kind)
+    (tmp_path / "key.pub").write_text(authenticator.public.line() + "\n")
+    certificate = certify(tmp_path / "ca", tmp_path / "key", "-n", "user")
+    key = load_private_key(authenticator.key_file(), None, "key")
+    internal = Constraints(confirm=True, security_key_provider="internal")
+    with pytest.raises(AgentError, match="refused to hold"):
+        agent.add(key, "no provider", Constraints(security_key_provider="/no/such/provider.so"))
+    agent.add(key, "plain", internal)
+    agent.add(key, "certified", internal, certificate)
+    assert [k.public for k in agent.identities()] == [authenticator.public, certificate]
+
+
+def test_constraints_are_heeded(agent_socket: Path, tmp_path: Path) -> None:
+    agent = AgentClient(exchange_over(agent_socket))
+    key, other = make(tmp_path / "key", "ed25519"), make(tmp_path / "other", "ed25519")
+    agent.add(load(tmp_path / "key"), "asks", Constraints(confirm=True))
+    with pytest.raises(AgentError, match="refused to sign"):  # it has nobody to ask
+        agent.sign(key.blob, DATA, "ssh-ed25519")
+    agent.add(load(tmp_path / "other"), "goes", Constraints(lifetime=1))
+    end = time.monotonic() + 30
+    while other in [k.public for k in agent.identities()] and time.monotonic() < end:
+        time.sleep(0.05)
+    assert [k.public for k in agent.identities()] == [key]
+
+
+def test_an_agent_is_bound_to_a_session(agent_socket: Path, tmp_path: Path) -> None:
+    agent = AgentClient(exchange_over(agent_socket))
+    host_key = make(tmp_path / "host", "ecdsa-256")
+    session_id = b"exchange hash of the first key exchange"
+    signature = load(tmp_path / "host").sign("ecdsa-sha2-nistp256", session_id)
+    agent.bind_session(host_key.blob, session_id, signature, forwarding=False)
+    agent.bind_session(host_key.blob, session_id, signature, forwarding=True)
+    with pytest.raises(AgentError, match="refused to bind"):
+        agent.bind_session(host_key.blob, b"another", signature, forwarding=False)
+
+
+def test_requests_that_add_and_bind(tmp_path: Path) -> None:
+    make(tmp_path / "key", "ed25519")
+    key = load(tmp_path / "key")
+    plain = key.serialized() + text("note")
+    assert plain.startswith(key.public.blob)
+    assert add_request(key, "note", Constraints(), None) == b"\x11" + plain
+    limits = b"\x01" + uint32(9) + b"\x02" + b"\xff" + text("sk-provider@openssh.com") + text("p")
+    assert add_request(key, "note", Constraints(9, True, "p"), None) == b"\x19" + plain + limits
+    with pytest.raises(ValueError, match="seconds"):
+        add_request(key, "note", Constraints(MAX_LIFETIME + 1), None)
+    bound = b"\x1b" + text("session-bind@openssh.com") + string(b"h") + string(b"s") + string(b"g") + b"\x01"
+    assert session_bind_request(b"h", b"s", b"g", forwarding=True) == bound
+
+
+def test_certificates_of_other_keys_are_not_added(tmp_path: Path) -> None:
+    for name in ("ca", "key", "other"):
+        make(tmp_path / name, "ed25519")
+    certificate = certify(tmp_path / "ca", tmp_path / "other", "-n", "user")
+    for wrong in (certificate, public(tmp_path / "key")):
+        with pytest.raises(KeyFileError, match="not of this private key"):
+            answering(b"\x06").add(load(tmp_path / "key"), "", certificate=wrong)
+
+
+@pytest.mark.parametrize("reply", [b"\x05", b"\x1c", b"\x06x", b"\x0c", b"", bytes(MAX_REPLY_SIZE + 1)])
+def test_answers_other_than_success(tmp_path: Path, reply: bytes) -> None:
+    make(tmp_path / "key", "ed25519")
+    with pytest.raises(AgentError):
+        answering(reply).add(load(tmp_path / "key"), "")
+    with pytest.raises(AgentError):
+        answering(reply).bind_session(b"h", b"s", b"g", forwarding=False)
+    answering(b"\x06").add(load(tmp_path / "key"), "")
+
+
+def test_a_malformed_certificate_is_left_out_of_the_list(tmp_path: Path) -> None:
+    make(tmp_path / "ca", "ed25519")
+    make(tmp_path / "key", "ed25519")
+    blob = certify(tmp_path / "ca", tmp_path / "key", "-n", "user").blob
+    reply = b"\x0c" + uint32(2) + string(blob[:-1]) + text("cut") + string(blob) + text("good")
+    assert answering(reply).identities() == [(PublicKey.parse(blob), "good")]
 
 
 def answering(reply: bytes) -> AgentClient:
@@ -99,11 +218,12 @@ def test_requests_are_framed_and_flagged() -> None:
     agent = AgentClient(exchange)
     with pytest.raises(AgentError, match="refused to list"):
         agent.identities()
-    for algorithm in ("rsa-sha2-256", "rsa-sha2-512", "ssh-ed25519", "sk-ssh-ed25519@openssh.com"):
+    certified = "rsa-sha2-256-cert-v01@openssh.com"
+    for algorithm in ("rsa-sha2-256", "rsa-sha2-512", "ssh-ed25519", SK_ED25519, "ssh-rsa", certified):
         with pytest.raises(AgentError, match="refused to sign"):
             agent.sign(b"blob", b"data", algorithm)
     sign = b"\x0d" + string(b"blob") + string(b"data")
-    assert requests == [string(b"\x0b")] + [string(sign + uint32(flags)) for flags in (2, 4, 0, 0)]
+    assert requests == [string(b"\x0b")] + [string(sign + uint32(flags)) for flags in (2, 4, 0, 0, 0, 2)]
 
 
 def test_keys_that_are_malformed_are_left_out_and_unknown_ones_stay() -> None:

@@ -15,9 +15,10 @@ from click.testing import CliRunner
 
 from pyssh_cli import __version__
 from pyssh_cli.cli import main
+from pyssh_cli.cli.acts import Answered, Invocation
 from pyssh_cli.cli.command import pyssh
 from pyssh_cli.cli.destination import BadDestination, is_valid_host, is_valid_user, split_destination
-from pyssh_cli.cli.flags import FLAGS, GROUPS, Answered, Invocation, usage
+from pyssh_cli.cli.flags import FLAGS, GROUPS, usage
 from pyssh_cli.cli.invocation import UsageError
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError, PysshError

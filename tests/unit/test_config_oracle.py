@@ -1,7 +1,7 @@
 """The same files and flags through OpenSSH's `ssh -G` and ours: values, messages and exit codes have to agree.
 
-Left out of the comparison are the algorithm lists (each program has its own defaults) and what only one version
-or distribution of OpenSSH prints.
+Left out of the comparison are the algorithm lists (each program has its own defaults), keys that OpenSSH has only
+since 9.2, and what 10.5 does otherwise: the defaults of IdentityFile and IPQoS.
 """
 
 from __future__ import annotations
@@ -12,20 +12,10 @@ from pathlib import Path
 import pytest
 
 from pyssh_cli.cli import main
+from pyssh_cli.config.keywords import ALGORITHM_LISTS
 
-COMPARED = {
-    "host", "user", "hostname", "port", "addressfamily", "batchmode", "bindaddress", "bindinterface",
-    "canonicalizehostname", "certificatefile", "compression", "connectionattempts", "connecttimeout",
-    "controlmaster", "controlpersist", "addkeystoagent", "clearallforwardings", "escapechar",
-    "exitonforwardfailure", "fingerprinthash", "forwardagent", "forwardx11", "forwardx11timeout",
-    "globalknownhostsfile", "hashknownhosts", "hostkeyalias", "identitiesonly", "identityagent",
-    "ignoreunknown", "kbdinteractiveauthentication", "localcommand", "numberofpasswordprompts",
-    "passwordauthentication", "preferredauthentications", "proxycommand", "proxyjump",
-    "pubkeyauthentication", "rekeylimit", "remotecommand", "requesttty", "sendenv", "sessiontype", "setenv",
-    "stdinnull", "streamlocalbindmask", "stricthostkeychecking", "syslogfacility", "tcpkeepalive", "tunnel",
-    "tunneldevice", "userknownhostsfile", "verifyhostkeydns", "visualhostkey", "serveralivecountmax",
-    "loglevel",
-}  # fmt: skip
+APART = {*ALGORITHM_LISTS, "channeltimeout", "obscurekeystroketiming", "warnweakcrypto"}
+DEFAULTS_APART = ("identityfile ~/.ssh/id_", "ipqos lowdelay throughput", "ipqos ef cs0")
 
 FILES = [
     "", "Port 2200\nUser me\n", "Host h?st\nUser a\nHost *\nUser b\n", "Host * !host\nUser a\n",
@@ -48,6 +38,29 @@ FILES = [
     "StreamLocalBindMask 0077\n", "PubkeyAuthentication host-bound\n", "KeepAlive no\nTISAuthentication no\n",
     "Protocol 1\nCipher x\nUseRoaming no\n", "Include /nonexistent/*\nPort 4\n", "Compression yes\n",
     "PreferredAuthentications a,b\n", "ForwardAgent yes\nForwardX11 yes\nForwardX11Timeout 5m\n",
+    "LocalForward 8080 host:80\nLocalForward 8080 host:80\nLocalForward *:81 [::1]:http\n",
+    "LocalForward /tmp/%h host:80\nRemoteForward /tmp/s /tmp/t\n", "LocalForward :1 a:2\nLocalForward []:1 :2\n",
+    "RemoteForward 0\nRemoteForward localhost:022\nRemoteForward 0 a:1\nRemoteForward /s\nRemoteForward 1\n",
+    "DynamicForward 1080\nDynamicForward [::1]:1\nDynamicForward 1080\nRemoteForward 5 socks:1\n",
+    "LocalForward 1 a:2\nRemoteForward 3\nDynamicForward 4\nTunnel yes\nClearAllForwardings yes\n",
+    "BatchMode yes\n", "BatchMode yes\nServerAliveInterval 5\n", "BatchMode yes\nServerAliveInterval none\n",
+    "UserKnownHostsFile ~/.ssh/known_hosts\n", "VerifyHostKeyDNS ask\n", "UserKnownHostsFile # c\n",
+    "ProxyJump ssh://u@a:022,1.2.3.4:5\n", "ProxyJump u@b@[fe80::1%eth0] # c\n", "ProxyJump a\nProxyJump b\n",
+    "ProxyJump a b\n", 'ProxyJump "a"\n', "ProxyCommand none\nProxyJump b\n", "ControlPath ~/%C-%r@%h:%p\n",
+    "ControlPath None\n", "LocalCommand none\nKnownHostsCommand NONE\nRevokedHostKeys none\n",
+    "PKCS11Provider none\nSecurityKeyProvider none\n", "SmartcardDevice /x\n", "SetupTimeOut 5\n",
+    "ProtocolKeepAlives 5\n", "HostbasedKeyTypes ssh-ed25519\nPubkeyAcceptedKeyTypes ssh-ed25519\n",
+    "GSSAPIKeyExchange yes\nGSSAPIClientIdentity a\nGSSAPIServerIdentity b\n",
+    "GSSAPIKexAlgorithms gss-gex-sha1-x\n",
+    "IPQoS ef\n", "IPQoS AF11 cs1\n", "IPQoS none 0x2e\n", "TunnelDevice any:022\n", "TunnelDevice ANY\n",
+    "EscapeChar ' '\n", "EscapeChar \\\\\n", "EscapeChar ^?\n", "EscapeChar ^[\n", "EscapeChar \x7f\n",
+    "StreamLocalBindMask 0178\n", "AddKeysToAgent confirm 0\n", "AddKeysToAgent 0\n", "LogVerbose a b\n",
+    "LogVerbose none\n", "FingerprintHash Sha512\n", "PermitRemoteOpen a:1 [::1]:* b:http\n",
+    "CanonicalDomains A.\n",
+    "PermitRemoteOpen None\n", "ConnectTimeout ' 5'\n", "ConnectTimeout 1s1\n", "ForwardX11Timeout none\n",
+    "ForwardAgent ${HOME}\n", "IdentityAgent ${HOME}/a\n", "IdentityAgent $NOT_SET\n", "SetEnv A=1 =2\n",
+    "SyslogFacility local7\n", "KbdInteractiveDevices pam,bsdauth\n", "CertificateFile a\nCertificateFile ~/%h\n",
+    "AFSTokenPassing x\nCompressionLevel 9\nFallBackToRsh yes\nUseBlacklistedKeys yes\n", "Ciphers aes128-ctr,\n",
 ]  # fmt: skip
 
 BAD_FILES = [
@@ -63,7 +76,21 @@ BAD_FILES = [
     "Match", "Match host", "Match all host x", "Match exec", "Match #", "ControlMaster foo", "TunnelDevice x",
     "LocalForward 1", "DynamicForward x", "AddKeysToAgent foo", "StreamLocalBindMask 9", "ControlPersist x",
     "SyslogFacility x", "CanonicalDomains ..", "CanonicalizePermittedCNAMEs x", "Compression true",
-    'RemoteCommand a "b', 'Include ""', 'Host ""', "Port\f22",
+    'RemoteCommand a "b', 'Include ""', 'Host ""', "Port\f22", "LocalForward 0 a:1", "LocalForward 1 a:0",
+    "LocalForward 1 a:b:2", "LocalForward [a:1 b:2", "LocalForward 1 a:2 b", "LocalForward x a:2",
+    "RemoteForward x",
+    "RemoteForward 65536", "RemoteForward 1 a:0", "DynamicForward 0", "DynamicForward 1 2", 'DynamicForward ""',
+    "LocalForward /" + "x" * 107 + " a:1", "ProxyJump a,,b", "ProxyJump ::1", "ProxyJump a:0", "ProxyJump @a",
+    "ProxyJump ssh://a/b", "ProxyJump # c", "IPQoS 256", "IPQoS af45", "IPQoS ef x", "IPQoS ef ef ef",
+    "TunnelDevice 1:", "TunnelDevice 1:2:3", "TunnelDevice 2147483646", "StreamLocalBindMask 01000",
+    "AddKeysToAgent yes 5m", "AddKeysToAgent confirm x", "AddKeysToAgent confirm 5 x", "ControlPersist True",
+    "CanonicalDomains a..b", "CanonicalDomains -a", "CanonicalDomains a none", "CanonicalizePermittedCNAMEs A:",
+    "PermitRemoteOpen a", "PermitRemoteOpen a:1 any", "PermitRemoteOpen /x", "PermitRemoteOpen [a:1",
+    "ForwardAgent $a-b", "IdentityAgent $", "LogVerbose a none",
+    "LogLevel # c", 'RekeyLimit 1K ""', "RekeyLimit 8E",
+    "UserKnownHostsFile" + " /f" * 33, "FingerprintHash sha224", "GSSAPIKexAlgorithms gss-x-", "Ciphers +",
+    "MACs ^",
+    "KexAlgorithms !curve25519-sha256", "SyslogFacility KERN", "ConnectTimeout '5 '", "ConnectTimeout 35791395m",
 ]  # fmt: skip
 
 ARGUMENTS = [
@@ -108,18 +135,18 @@ def ssh(arguments: list[str]) -> tuple[int, list[str], list[str]]:
 
 
 def values(output: str) -> list[str]:
-    lines = [line for line in output.splitlines() if line.partition(" ")[0] in COMPARED | {"identityfile"}]
-    return [line for line in lines if not line.startswith("identityfile ~/.ssh/id_")]
+    lines = [line for line in output.splitlines() if line.partition(" ")[0] not in APART]
+    return [line for line in lines if not line.startswith(DEFAULTS_APART)]
 
 
 def messages(output: str) -> list[str]:
-    """Lines of stderr without versions, without notes on the terminal, and with the usage's text left out."""
+    """Lines of stderr without versions and notes on the terminal, up to the usage or to where values come from."""
     lines = output.splitlines()
     for index, line in enumerate(lines):
-        if line.startswith("usage:"):
-            lines = [*lines[:index], "usage"]
+        if line.startswith(("usage:", "Values that are not defaults")):
+            lines = [*lines[:index], *(["usage"] if line[0] == "u" else [])]
             break
-    skipped = ("OpenSSH_", "pyssh_", "Pseudo-terminal", "debug", "Unsupported KEX")
+    skipped = ("OpenSSH_", "pyssh_", "Pseudo-terminal", "debug", "Unsupported KEX", "vdollar_percent_expand")
     return [line for line in lines if line and not line.startswith(skipped)]
 
 

@@ -9,7 +9,7 @@ import pytest
 from pyssh_cli.config.algorithms import CIPHER, KEX_METHOD, KEY_ALGORITHM, MAC, assemble, is_valid_list
 from pyssh_cli.config.patterns import matches_list, matches_pattern
 from pyssh_cli.config.reader import InvalidQuotesError, split_keyword, split_words
-from pyssh_cli.config.tokens import Tokens, expand_tilde
+from pyssh_cli.config.tokens import MissingVariable, Tokens, expand_tilde, expand_value
 from pyssh_cli.config.values import BadValue, escape_character, port_number, scaled, seconds
 from pyssh_cli.errors import ConfigError
 
@@ -29,6 +29,29 @@ from pyssh_cli.errors import ConfigError
         ("", "", ""),
         ('"Port 22', "", ""),
         ("Port\f22", "port\f22", ""),
+        ("Port 22\f \r\f", "port", "22"),
+        ("\f", "\f", ""),
+        ("\fPort 22", "\fport", "22"),
+        ("Port 22\f5", "port", "22\f5"),
+        ('Po"rt" 22', "port", "22"),
+        ('"Port"22', "port", "22"),
+        ('Port"22"', "port22", ""),
+        ('"Port"=22', "port", "=22"),
+        ('"Port x" 22', "port x", "22"),
+        ("Port= =22", "port", "=22"),
+        ("Port =22", "port", "22"),
+        ("= Port 22", "port", "22"),
+        (" =Port 22", "port", "22"),
+        ("== Port 22", "", ""),
+        ("= =Port 22", "", ""),
+        ("=", "", ""),
+        ('"" Port 22', "port", "22"),
+        ('"" "" Port 22', "", ""),
+        ('"#Port" 22', "", ""),
+        ("\r Port 22", "port", "22"),
+        ("Port 2\r2", "port", "2\r2"),
+        ("\u00dcser a", "\u00dcser", "a"),
+        ("\u212aeepAlive no", "\u212aeepalive", "no"),
     ],
 )
 def test_keyword_and_arguments(line: str, keyword: str, text: str) -> None:
@@ -79,6 +102,16 @@ def test_open_quotes_are_refused(text: str) -> None:
         ("aaab", "*a?b", True),
         ("host", "host?", False),
         ("a" * 200, "a*" * 20 + "b", False),
+        ("ab", "ab*b", False),
+        ("abb", "ab*b", True),
+        ("a", "a*a", False),
+        ("abc", "a*b*c", True),
+        ("abc", "b*", False),
+        ("abc", "?bc", True),
+        ("é", "??", True),
+        ("é", "?", False),
+        ("", "", True),
+        ("a", "", False),
     ],
 )
 def test_patterns(text: str, pattern: str, fits: bool) -> None:
@@ -93,6 +126,9 @@ def test_patterns(text: str, pattern: str, fits: bool) -> None:
         ("a", "*,!a", False),
         ("b", "*,!a", True),
         ("b", "!a", False),
+        ("a", "!b,a,!a", False),
+        ("", "", True),
+        ("", "a,", True),
     ],
 )
 def test_pattern_lists(text: str, patterns: str, fits: bool) -> None:
@@ -101,6 +137,7 @@ def test_pattern_lists(text: str, patterns: str, fits: bool) -> None:
 
 def test_pattern_lists_fold_case_when_asked() -> None:
     assert matches_list("HOST", "host", fold_case=True)
+    assert not matches_list("\u212a", "k", fold_case=True)
     assert not matches_list("HOST", "host")
 
 
@@ -158,10 +195,14 @@ def test_tokens_are_replaced_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("%z", "unknown token %z"),
-        ("a%", "unknown token %"),
-        ("${NOPE_X}", "NOPE_X is not set"),
-        ("${", "without }"),
+        ("%z", "unknown key %z"),
+        ("a%", "invalid format"),
+        ("%T", "unknown key %T"),
+        ("%\u00e9", "unknown key %\u00e9"),
+        ("${NOPE_X}", "env var ${NOPE_X} has no value"),
+        ("${", "environment variable '' missing closing '}'"),
+        ("a${HOME", "environment variable 'HOME' missing closing '}'"),
+        ("${}", "zero-length environment variable"),
     ],
 )
 def test_bad_tokens_name_the_place(text: str, complaint: str) -> None:
@@ -172,23 +213,75 @@ def test_bad_tokens_name_the_place(text: str, complaint: str) -> None:
 
 def test_tilde() -> None:
     assert expand_tilde("~/x", "/home/me", "k") == "/home/me/x"
-    assert expand_tilde("~", "/home/me", "k") == "/home/me"
+    assert expand_tilde("~", "/home/me", "k") == "/home/me/"  # as ssh has it
     assert expand_tilde("~root/x", "/home/me", "k").endswith("/x")
     assert expand_tilde("a~/x", "/home/me", "k") == "a~/x"
-    with pytest.raises(ConfigError, match="no such user nobody_of_that_name"):
+    with pytest.raises(ConfigError, match="No such user nobody_of_that_name"):
         expand_tilde("~nobody_of_that_name/x", "/home/me", "k")
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "expanded"),
+    [
+        ("identityfile", "~/%h-${PLACE}-%%", "/home/me/host-%h-%"),
+        ("identityfile", "%h/~", "host/~"),
+        ("remotecommand", "~/%h ${PLACE}", "~/host ${PLACE}"),
+        ("globalknownhostsfile", "~/%h ${PLACE}", "/home/me/%h ${PLACE}"),
+        ("localforward", "~/%h", "~/host"),
+        ("user", "%h ${PLACE} ~", "host %h ~"),
+        ("proxycommand", "nc %h ${PLACE}", "nc host ${PLACE}"),
+    ],
+)
+def test_what_keywords_expand(keyword: str, value: str, expanded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLACE", "%h")
+    assert expand_value(keyword, value, Tokens({"h": "host"}), "/home/me", "x") == expanded
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "complaint"),
+    [
+        ("identityfile", "~%u/x", "No such user %u"),  # the ~ comes first
+        ("hostname", "%n", "unknown key %n"),
+        ("proxycommand", "%u", "unknown key %u"),
+        ("user", "%r", "unknown key %r"),
+        ("user", "%C", "unknown key %C"),
+        ("remotecommand", "%T", "unknown key %T"),
+        ("identityfile", "%K", "unknown key %K"),
+    ],
+)
+def test_what_keywords_refuse(keyword: str, value: str, complaint: str) -> None:
+    tokens = Tokens(dict.fromkeys("CdfHhIijKkLlnprTtu", "x"))
+    with pytest.raises(ConfigError, match=f"^file:3: {complaint}"):
+        expand_value(keyword, value, tokens, "/home/me", "file:3")
+
+
+def test_more_tokens_for_one_keyword() -> None:
+    known = Tokens({"h": "host"})
+    more = known.extended(K="AAAA", h="other")
+    assert expand_value("knownhostscommand", "%h %K", more, "/", "x") == "other AAAA"
+    assert known.expand("%h", where="x") == "host"
+
+
+def test_missing_variables_can_be_told_from_other_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOPE_X", raising=False)
+    with pytest.raises(MissingVariable):
+        Tokens({}).expand("${NOPE_X}", environment=True, where="x")
+    monkeypatch.setenv("NOPE_X", "")
+    assert Tokens({}).expand("${NOPE_X}", environment=True, where="x") == ""
 
 
 def test_algorithm_lists() -> None:
     everything = CIPHER.default
     assert assemble(CIPHER, None) == (everything, ())
-    assert assemble(CIPHER, "aes256-ctr,3des-cbc") == (("aes256-ctr",), ("3des-cbc",))
+    fewer = CIPHER._replace(supported=tuple(name for name in CIPHER.supported if name != "3des-cbc"))
+    assert assemble(fewer, "aes256-ctr,3des-cbc") == (("aes256-ctr",), ("3des-cbc",))
+    assert assemble(fewer, "3des-cbc") == ((), ("3des-cbc",))
     assert assemble(CIPHER, "-*-ctr,chacha*") == (tuple(n for n in everything if "gcm" in n), ())
     first, _ = assemble(CIPHER, "^aes256-ctr")
     assert first[0] == "aes256-ctr"
     assert sorted(first) == sorted(everything)
-    assert assemble(MAC, "+hmac-md5") == (MAC.default, ("hmac-md5",))
-    assert assemble(KEX_METHOD, "sntrup761x25519-sha512") == ((), ("sntrup761x25519-sha512",))
+    assert set(MAC.default) <= set(sum(assemble(MAC, "+hmac-md5"), ()))
+    assert assemble(KEX_METHOD, "curve25519-sha256") == (("curve25519-sha256",), ())
     assert assemble(KEY_ALGORITHM, "ecdsa-*nistp256")[0] == ("ecdsa-sha2-nistp256",)
     assert assemble(CIPHER, "-*") == ((), ())
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pyssh_cli.config import resolve as resolve_module
+from pyssh_cli.config import passes as passes_module
 from pyssh_cli.config.options import Identity, Options
 from pyssh_cli.config.resolve import DEFAULT_AUTHENTICATIONS, refuse_unsupported, resolve
 from pyssh_cli.config.settings import Settings
 from pyssh_cli.errors import ConfigError
 from pyssh_cli.log import DEBUG3, QUIET, Log
+from pyssh_cli.net.names import SystemNetwork
 
 HOME = pwd.getpwuid(os.getuid()).pw_dir
 
@@ -28,7 +29,7 @@ def resolved(
     path = tmp_path / "config"
     path.write_text(text)
     settings = Settings()
-    return resolve(settings, host, Log(), config_file=str(path), command=command), settings
+    return resolve(settings, host, SystemNetwork(), Log(), config_file=str(path), command=command), settings
 
 
 def complaints(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -75,7 +76,7 @@ def test_command_line_beats_files(tmp_path: Path) -> None:
     settings = Settings()
     settings.set_first("port", 2, "-p")
     settings.add("identityfile", ["/flag"], "-i")
-    options = resolve(settings, "h", Log(), config_file=str(tmp_path / "config"))
+    options = resolve(settings, "h", SystemNetwork(), Log(), config_file=str(tmp_path / "config"))
     assert options.port == 2
     assert [identity.path for identity in options.identities] == ["/flag", "/file"]
 
@@ -89,21 +90,22 @@ def test_user_file_beats_system_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     system = tmp_path / "system"
     system.write_text("Port 2\nConnectTimeout 7\n")
     person = pwd.struct_passwd(("me", "x", os.getuid(), 0, "", str(tmp_path), "/bin/sh"))
-    monkeypatch.setattr(resolve_module, "local_person", lambda: person)
-    monkeypatch.setattr(resolve_module, "SYSTEM_FILE", str(system))
+    monkeypatch.setattr(passes_module, "local_person", lambda: person)
+    monkeypatch.setattr(passes_module, "SYSTEM_FILE", str(system))
     monkeypatch.setenv("HOME", str(tmp_path))
-    options = resolve(Settings(), "h", Log())
+    options = resolve(Settings(), "h", SystemNetwork(), Log())
     assert (options.port, options.connect_timeout, options.user) == (1, 7, "included")
-    assert resolve(Settings(), "h", Log(), config_file="none").port == 22
+    assert resolve(Settings(), "h", SystemNetwork(), Log(), config_file="none").port == 22
     own.chmod(0o666)
     with pytest.raises(ConfigError, match=r"Bad owner or permissions on .*config$"):
-        resolve(Settings(), "h", Log())
+        resolve(Settings(), "h", SystemNetwork(), Log())
 
 
 def test_missing_file_of_f(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"Can't open user config file /nonexistent: No such file or directory"):
-        resolve(Settings(), "h", Log(), config_file="/nonexistent")
-    assert resolve(Settings(), "h", Log(), config_file=str(tmp_path)).port == 22  # a directory is an empty file
+        resolve(Settings(), "h", SystemNetwork(), Log(), config_file="/nonexistent")
+    # a directory is an empty file
+    assert resolve(Settings(), "h", SystemNetwork(), Log(), config_file=str(tmp_path)).port == 22
 
 
 def test_include(tmp_path: Path) -> None:
@@ -235,7 +237,7 @@ def test_values_of_many_kinds(tmp_path: Path) -> None:
         tmp_path,
         "RekeyLimit 1G 1h\nConnectTimeout 1m\nServerAliveInterval none\nSetEnv A=1 B='2 3' A=4\nSetEnv C=5\n"
         "EscapeChar ^B\nLogLevel quiet\nPreferredAuthentications password,publickey\nRequestTTY force\n"
-        "Ciphers aes256-ctr,3des-cbc\nHostKeyAlgorithms ssh-ed25519\nStrictHostKeyChecking off\n"
+        "Ciphers aes256-ctr,3des-cbc\nHostKeyAlgorithms ssh-dss,ssh-ed25519\nStrictHostKeyChecking off\n"
         "FingerprintHash MD5\nPubkeyAuthentication unbound\nAddressFamily INET6\n",
     )
     assert options.rekey_limit == (2**30, 3600)
@@ -244,7 +246,7 @@ def test_values_of_many_kinds(tmp_path: Path) -> None:
     assert (options.escape_char, options.log_level) == (2, QUIET)
     assert options.preferred_authentications == ("password", "publickey")
     assert (options.request_tty, options.strict_host_key_checking) == ("force", "no")
-    assert options.ciphers == ("aes256-ctr",)
+    assert options.ciphers == ("aes256-ctr", "3des-cbc")
     assert options.host_key_algorithms == ("ssh-ed25519",)
     assert not options.host_key_algorithms_default
     assert (options.fingerprint_hash, options.pubkey_authentication) == ("md5", True)
@@ -252,8 +254,8 @@ def test_values_of_many_kinds(tmp_path: Path) -> None:
 
 
 def test_nothing_left_of_a_list_names_the_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"config:2: Ciphers: pyssh has no cipher of '3des-cbc'"):
-        options_of(tmp_path, "\nCiphers 3des-cbc\n")
+    with pytest.raises(ConfigError, match=r"config:2: HostKeyAlgorithms: pyssh has no .* of 'ssh-dss'"):
+        options_of(tmp_path, "\nHostKeyAlgorithms ssh-dss\n")
 
 
 def test_all_bad_lines_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -285,26 +287,32 @@ def test_binary_files_and_odd_ends(tmp_path: Path) -> None:
     path = tmp_path / "c"
     path.write_bytes(b"User a\0b\r\n\xff\xfe\nPort 9")
     with pytest.raises(ConfigError, match="terminating, 1 bad"):
-        resolve(Settings(), "h", Log(QUIET), config_file=str(path))
+        resolve(Settings(), "h", SystemNetwork(), Log(QUIET), config_file=str(path))
     path.write_bytes(b"User a\0b\r\nPort 9\r")
-    options = resolve(Settings(), "h", Log(), config_file=str(path))
+    options = resolve(Settings(), "h", SystemNetwork(), Log(), config_file=str(path))
     assert (options.user, options.port) == ("a", 9)
 
 
 @pytest.mark.parametrize(
     "line",
-    ["ProxyJump a", "ProxyCommand nc %h %p", "RevokedHostKeys /x", "ForkAfterAuthentication yes",
-     "CanonicalizeHostname yes", "ExitOnForwardFailure yes\nLocalForward 1 a:1", "RefuseConnection no"],
+    ["ProxyJump a", "ProxyCommand nc %h %p", "RevokedHostKeys /x", "ForkAfterAuthentication yes\nSessionType none",
+     "ExitOnForwardFailure yes\nLocalForward 1 a:1"],
 )  # fmt: skip
 def test_what_must_not_be_passed_over_ends(tmp_path: Path, line: str) -> None:
     _, settings = resolved(tmp_path, line + "\n")
-    with pytest.raises(ConfigError, match=r"config:\d: .*(not supported yet|refused: no)"):
+    with pytest.raises(ConfigError, match=r"config:\d: .*not supported yet"):
         refuse_unsupported(settings, Log())
+
+
+def test_refuse_connection_ends_the_reading(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"config line 2: RefuseConnection: use the other one$"):
+        options_of(tmp_path, 'Host host\nRefuseConnection "use the other one"\n')
+    assert options_of(tmp_path, "Host other\nRefuseConnection no\nHost *\nPort 9\n").port == 9
 
 
 def test_what_is_not_done_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, settings = resolved(
-        tmp_path, "ProxyJump none\nProxyCommand x\nLocalForward 1 a:1\nForwardAgent yes\nForwardX11 no\n"
+        tmp_path, "ProxyCommand none\nProxyJump x\nLocalForward 1 a:1\nForwardAgent yes\nForwardX11 no\n"
     )
     refuse_unsupported(settings, Log(DEBUG3))
     assert capsys.readouterr().err.splitlines() == [

@@ -12,21 +12,27 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from pyssh_cli.errors import ProtocolError
 from pyssh_cli.protocol import messages as m
-from pyssh_cli.protocol.kex import KEX, KexResult
+from pyssh_cli.protocol.kex import DEFAULT_KEX, KEX, KexResult
 from pyssh_cli.protocol.kex.dh import GENERATOR, PRIMES
 from pyssh_cli.wire import Reader, mpint, string
 from tests.unit.peer import ALL_KEX, server_kex, uncompressed
 
 HASHES = {
     "mlkem768x25519-sha256": "sha256",
+    "sntrup761x25519-sha512": "sha512",
+    "sntrup761x25519-sha512@openssh.com": "sha512",
     "curve25519-sha256": "sha256",
     "curve25519-sha256@libssh.org": "sha256",
     "ecdh-sha2-nistp256": "sha256",
     "ecdh-sha2-nistp384": "sha384",
     "ecdh-sha2-nistp521": "sha512",
-    "diffie-hellman-group14-sha256": "sha256",
+    "diffie-hellman-group-exchange-sha256": "sha256",
     "diffie-hellman-group16-sha512": "sha512",
     "diffie-hellman-group18-sha512": "sha512",
+    "diffie-hellman-group14-sha256": "sha256",
+    "diffie-hellman-group-exchange-sha1": "sha1",
+    "diffie-hellman-group14-sha1": "sha1",
+    "diffie-hellman-group1-sha1": "sha1",
 }
 
 
@@ -37,16 +43,23 @@ def reply(share: bytes) -> memoryview:
 
 def test_table() -> None:
     assert {name: spec.hash_name for name, spec in KEX.items()} == HASHES
-    assert set(KEX) == set(ALL_KEX)
-    assert next(iter(KEX)) == "mlkem768x25519-sha256"
+    assert list(KEX) == list(HASHES)
+    assert set(ALL_KEX) < set(KEX)
     assert all(spec.name == name for name, spec in KEX.items())
+
+
+def test_default_is_post_quantum_first_and_without_sha1() -> None:
+    assert [name for name in KEX if name not in DEFAULT_KEX] == list(KEX)[-3:]
+    assert tuple(KEX)[:-3] == DEFAULT_KEX
+    assert not any(KEX[name].hash_name == "sha1" for name in DEFAULT_KEX)
+    assert [name for name, spec in KEX.items() if spec.post_quantum] == list(DEFAULT_KEX[:3])
 
 
 @pytest.mark.parametrize("method", ALL_KEX)
 def test_both_sides_agree(method: str) -> None:
     secrets = set()
     for _ in range(2):
-        kex = KEX[method].begin()
+        kex = KEX[method].begin(256)
         init = kex.start()
         assert init[0] == m.KEX_FIRST
         server = server_kex(method, init)
@@ -70,7 +83,7 @@ def test_shared_secret_with_leading_zeros() -> None:
     """About every 256th secret begins with a zero byte, which an mpint leaves out (RFC 8731 section 3.1)."""
     seen = False
     for _ in range(4000):
-        kex = KEX["curve25519-sha256"].begin()
+        kex = KEX["curve25519-sha256"].begin(256)
         server = server_kex("curve25519-sha256", kex.start())
         result = kex.receive(reply(server.server_share))
         assert isinstance(result, KexResult)
@@ -111,7 +124,12 @@ def test_primes(group: int, bits: int, offset: int) -> None:
     assert prime.bit_length() == bits
 
 
-@pytest.mark.parametrize("group", [14, 16])
+def test_prime_of_group_1() -> None:
+    """RFC 2409 section 6.2: 2^1024 - 2^960 - 1 + 2^64 * (floor(2^894 * pi) + 129093)."""
+    assert PRIMES[1] == 2**1024 - 2**960 - 1 + 2**64 * (pi_bits(894) + 129093)
+
+
+@pytest.mark.parametrize("group", [1, 14, 16])
 def test_primes_are_safe(group: int) -> None:
     prime = PRIMES[group]
     assert pow(2, prime - 1, prime) == 1
@@ -121,6 +139,8 @@ def test_primes_are_safe(group: int) -> None:
 
 
 DH = [
+    ("diffie-hellman-group1-sha1", 1),
+    ("diffie-hellman-group14-sha1", 14),
     ("diffie-hellman-group14-sha256", 14),
     ("diffie-hellman-group16-sha512", 16),
     ("diffie-hellman-group18-sha512", 18),
@@ -130,22 +150,35 @@ DH = [
 @pytest.mark.parametrize(("method", "group"), DH)
 def test_dh_share_out_of_range(method: str, group: int) -> None:
     prime = PRIMES[group]
-    kex = KEX[method].begin()
+    kex = KEX[method].begin(256)
     share = Reader(kex.start(), 1).mpint()
     assert 1 < share < prime - 1
     for bad in (0, 1, prime - 1, prime, prime + 1, prime + 2, prime * 2, 1 << 9000):
         with pytest.raises(ProtocolError, match="out of range") as caught:
             kex.receive(reply(mpint(bad)))
         assert caught.value.reason == m.DISCONNECT_KEY_EXCHANGE_FAILED
+    for bad in (2, 3, 1 << 1000, 1 | 2 << 300 | 4 << 900):
+        with pytest.raises(ProtocolError, match=r"only \d bits are set"):
+            kex.receive(reply(mpint(bad)))
     for raw in (b"\xff", b"\0\1", b"\0"):
         with pytest.raises(ProtocolError, match="mpint"):
             kex.receive(reply(string(raw)))
 
 
+@pytest.mark.parametrize(("method", "group"), DH[:2])
+def test_both_sides_agree_with_sha1(method: str, group: int) -> None:
+    kex = KEX[method].begin(256)
+    ours = Reader(kex.start(), 1).mpint()
+    result = kex.receive(reply(mpint(pow(2, 1 << 255 | 5, PRIMES[group]))))
+    assert isinstance(result, KexResult)
+    assert result.shared_secret == mpint(pow(ours, 1 << 255 | 5, PRIMES[group]))
+
+
 def test_dh_exponents_are_large_and_differ() -> None:
-    kexes: list[Any] = [KEX[method].begin() for method, _ in DH for _ in range(2)]
-    assert [kex._secret.bit_length() for kex in kexes] == [512, 512, 512, 512, 768, 768]
-    assert len({kex._secret for kex in kexes}) == 6
+    kexes: list[Any] = [KEX[method].begin(256) for method, _ in DH for _ in range(2)]
+    secrets = [kex._share._secret for kex in kexes]
+    assert [secret.bit_length() for secret in secrets] == [512] * 8 + [768] * 2
+    assert len(set(secrets)) == 10
 
 
 # Curves ----------------------------------------------------------------------------------------------------------
@@ -164,7 +197,7 @@ SMALL_ORDER = [
 
 @pytest.mark.parametrize("method", ["curve25519-sha256", "curve25519-sha256@libssh.org"])
 def test_curve25519_refusals(method: str) -> None:
-    kex = KEX[method].begin()
+    kex = KEX[method].begin(256)
     assert len(kex.start()) == 1 + 4 + 32
     for point in SMALL_ORDER:
         with pytest.raises(ProtocolError, match="small order") as caught:
@@ -181,7 +214,7 @@ def test_curve25519_refusals(method: str) -> None:
     ("ecdh-sha2-nistp521", ec.SECP521R1()),
 ])  # fmt: skip
 def test_ecdh_refusals(method: str, curve: ec.EllipticCurve) -> None:
-    kex = KEX[method].begin()
+    kex = KEX[method].begin(256)
     good = uncompressed(ec.generate_private_key(curve).public_key())
     assert len(Reader(kex.start(), 1).string()) == len(good)
     x = good[1 : 1 + len(good) // 2]
@@ -205,7 +238,7 @@ def test_ecdh_refusals(method: str, curve: ec.EllipticCurve) -> None:
 
 
 def test_mlkem_refusals() -> None:
-    kex = KEX["mlkem768x25519-sha256"].begin()
+    kex = KEX["mlkem768x25519-sha256"].begin(256)
     share = Reader(kex.start(), 1).string()
     assert len(share) == 1184 + 32
     secret, ciphertext = MLKEM768PublicKey.from_public_bytes(share[:1184]).encapsulate()
@@ -224,7 +257,7 @@ def test_mlkem_refusals() -> None:
 
 @pytest.mark.parametrize("method", ALL_KEX[:-2])
 def test_malformed_replies(method: str) -> None:
-    kex = KEX[method].begin()
+    kex = KEX[method].begin(256)
     good = bytes(reply(server_kex(method, kex.start()).server_share))
     for length in range(1, len(good), 7):
         with pytest.raises(ProtocolError):

@@ -7,6 +7,8 @@ from random import Random
 import pytest
 
 from pyssh_cli.errors import ProtocolError
+from pyssh_cli.protocol.ciphers import CIPHERS
+from pyssh_cli.protocol.macs import MACS
 from pyssh_cli.protocol.packet import (
     HEADER,
     MAX_OVERHEAD,
@@ -127,3 +129,20 @@ def test_receive_buffer_has_room_behind_the_largest_packet() -> None:
     buffer.end = MAX_PACKET_LENGTH + 4 + 64 - 1
     assert len(buffer.room()) == 1000
     assert HEADER + 255 + 64 == MAX_OVERHEAD
+
+
+@pytest.mark.parametrize("mac", ["umac-64@openssh.com", "hmac-sha2-512"])
+def test_receive_buffer_holds_what_is_waited_for_to_be_refused(mac: str) -> None:
+    """A length under CBC that cannot be is read on for, as long as the longest packet; and no further."""
+    opener = CIPHERS["aes128-cbc"].opener(bytes(16), bytes(16), MACS[mac].make(bytes(MACS[mac].key_size)))
+    buffer = ReceiveBuffer(1000)
+    received = 0
+    while not (size := opener.packet_size(buffer.view, buffer.start, buffer.end, 0)) or size > buffer.end:
+        room = buffer.room()
+        room[:] = b"\x55" * len(room)
+        buffer.end += len(room)
+        received += len(room)
+    assert size == 4 + MAX_PACKET_LENGTH + MACS[mac].size
+    assert size <= received < size + 1000
+    with pytest.raises(ProtocolError, match="Corrupted MAC"):
+        opener.open(buffer.view, buffer.start, size, 0)

@@ -46,20 +46,26 @@ class Kex(Protocol):
         """Take the server's message: the result, or the payload to answer with. Raises ProtocolError."""
 
 
-def _curve25519() -> Kex:
+def _curve25519(_strength: int) -> Kex:
     from pyssh_cli.protocol.kex.curve25519 import Curve25519
 
     return Curve25519()
 
 
-def _mlkem768x25519() -> Kex:
+def _mlkem768x25519(_strength: int) -> Kex:
     from pyssh_cli.protocol.kex.mlkem import MlKem768X25519
 
     return MlKem768X25519()
 
 
-def _ecdh(curve: str) -> Callable[[], Kex]:
-    def make() -> Kex:
+def _sntrup761x25519(_strength: int) -> Kex:
+    from pyssh_cli.protocol.kex.sntrup761x25519 import Sntrup761X25519
+
+    return Sntrup761X25519()
+
+
+def _ecdh(curve: str) -> Callable[[int], Kex]:
+    def make(_strength: int) -> Kex:
         from pyssh_cli.protocol.kex.ecdh import Ecdh
 
         return Ecdh(curve)
@@ -67,8 +73,8 @@ def _ecdh(curve: str) -> Callable[[], Kex]:
     return make
 
 
-def _dh(group: int) -> Callable[[], Kex]:
-    def make() -> Kex:
+def _dh(group: int) -> Callable[[int], Kex]:
+    def make(_strength: int) -> Kex:
         from pyssh_cli.protocol.kex.dh import DiffieHellman
 
         return DiffieHellman(group)
@@ -76,26 +82,50 @@ def _dh(group: int) -> Callable[[], Kex]:
     return make
 
 
+def _group_exchange(strength: int) -> Kex:
+    from pyssh_cli.protocol.kex.gex import GroupExchange
+
+    return GroupExchange(strength)
+
+
 class KexSpec(NamedTuple):
-    """One row of the table: the method's name, the hash it uses (hashlib's name), and how to begin a run."""
+    """One row of the table: the method's name, the hash it uses (hashlib's name), and how to begin a run.
+
+    `begin` is given how strong the keys have to be, in bits: only a group exchange asks. `post_quantum` tells
+    whether recorded traffic stays secret when there are quantum computers; `default` whether the method is in
+    the list that is used when the configuration is silent; `slow` whether beginning takes so long (milliseconds)
+    that it is better done while the server is waited for, which only a method that does not ask may be.
+    """
 
     name: str
     hash_name: str
-    begin: Callable[[], Kex]
+    begin: Callable[[int], Kex]
+    post_quantum: bool = False
+    default: bool = True
+    slow: bool = False
 
 
 KEX: dict[str, KexSpec] = {
     spec.name: spec
     for spec in (
-        KexSpec("mlkem768x25519-sha256", "sha256", _mlkem768x25519),
+        KexSpec("mlkem768x25519-sha256", "sha256", _mlkem768x25519, post_quantum=True),
+        KexSpec("sntrup761x25519-sha512", "sha512", _sntrup761x25519, post_quantum=True, slow=True),
+        KexSpec("sntrup761x25519-sha512@openssh.com", "sha512", _sntrup761x25519, post_quantum=True, slow=True),
         KexSpec("curve25519-sha256", "sha256", _curve25519),
         KexSpec("curve25519-sha256@libssh.org", "sha256", _curve25519),
         KexSpec("ecdh-sha2-nistp256", "sha256", _ecdh("nistp256")),
         KexSpec("ecdh-sha2-nistp384", "sha384", _ecdh("nistp384")),
         KexSpec("ecdh-sha2-nistp521", "sha512", _ecdh("nistp521")),
+        KexSpec("diffie-hellman-group-exchange-sha256", "sha256", _group_exchange),
         KexSpec("diffie-hellman-group16-sha512", "sha512", _dh(16)),
         KexSpec("diffie-hellman-group18-sha512", "sha512", _dh(18)),
         KexSpec("diffie-hellman-group14-sha256", "sha256", _dh(14)),
+        KexSpec("diffie-hellman-group-exchange-sha1", "sha1", _group_exchange, default=False),
+        KexSpec("diffie-hellman-group14-sha1", "sha1", _dh(14), default=False),
+        KexSpec("diffie-hellman-group1-sha1", "sha1", _dh(1), default=False),
     )
 }
-"""Every key exchange method, in the order of the default list."""
+"""Every key exchange method; those of the default list first, in its order."""
+
+DEFAULT_KEX = tuple(spec.name for spec in KEX.values() if spec.default)
+"""KexAlgorithms when the configuration is silent."""

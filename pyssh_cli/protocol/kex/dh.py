@@ -1,4 +1,8 @@
-"""diffie-hellman-group14-sha256, -group16-sha512 and -group18-sha512 (RFC 8268) over the groups of RFC 3526."""
+"""Diffie-Hellman in the groups of RFC 2409 and RFC 3526, as RFC 4253 section 8 and RFC 8268 name them.
+
+diffie-hellman-group1-sha1, -group14-sha1, -group14-sha256, -group16-sha512 and -group18-sha512. What every group
+needs is here too, for the groups that a server brings (`gex`).
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,13 @@ INIT = KEX_FIRST
 REPLY = KEX_FIRST + 1
 
 GENERATOR = 2
+
+_GROUP_1 = int(
+    "ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74020bbea63b139b22514a08798e3404dd"
+    "ef9519b3cd3a431b302b0a6df25f14374fe1356d6d51c245e485b576625e7ec6f44c42e9a637ed6b0bff5cb6f406b7ed"
+    "ee386bfb5a899fa5ae9f24117c4b1fe649286651ece65381ffffffffffffffff",
+    16,
+)
 
 _GROUP_14 = int(
     "ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74020bbea63b139b22514a08798e3404dd"
@@ -66,39 +77,65 @@ _GROUP_18 = int(
 )
 
 
-PRIMES = {14: _GROUP_14, 16: _GROUP_16, 18: _GROUP_18}
-"""The safe primes of RFC 3526 sections 3, 5 and 7, by group number. The generator is 2."""
+PRIMES = {1: _GROUP_1, 14: _GROUP_14, 16: _GROUP_16, 18: _GROUP_18}
+"""The safe primes by the group's number in a method's name: 1 is that of RFC 2409 section 6.2, the others those of
+RFC 3526 sections 3, 5 and 7. The generator is 2."""
 
-_EXPONENT_BITS = {14: 512, 16: 512, 18: 768}
-"""Sizes of the secret exponent: well over the strength that RFC 3526 section 8 gives each group, twice."""
+MIN_BITS_SET = 4
+"""A public value with fewer 1 bits is none that anybody gets by chance."""
 
 
-class DiffieHellman:
-    """One run on the client's side, in the group of that number (RFC 4253 section 8).
+def _exponent_bits(prime: int) -> int:
+    """The size of the secret exponent: well over twice the strength that RFC 3526 section 8 gives the group."""
+    return 512 if prime.bit_length() <= 4096 else 768
+
+
+class Share:
+    """Our half of an exchange in the group of that prime and generator: `public` is what the server is sent (e).
 
     The arithmetic is Python's own `pow`: `cryptography` is giving finite-field Diffie-Hellman up. Its time is
     not constant, but each exponent is used for one exchange and then forgotten.
     """
 
-    def __init__(self, group: int) -> None:
-        self._prime = PRIMES[group]
-        bits = _EXPONENT_BITS[group]
+    def __init__(self, prime: int, generator: int) -> None:
+        self._prime = prime
+        bits = _exponent_bits(prime)
         self._secret = randbits(bits) | 1 << (bits - 1)
-        self._public = pow(GENERATOR, self._secret, self._prime)
+        self.public = pow(generator, self._secret, prime)
 
-    def start(self) -> bytes:
-        return bytes((INIT,)) + mpint(self._public)
-
-    def receive(self, payload: memoryview) -> KexResult:
-        reader = Reader(payload)
-        number = reader.byte()
-        if number != REPLY:
-            raise ProtocolError(f"Unexpected {name_of(number)} during key exchange")
-        host_key, peer, signature = reader.string(), reader.mpint(), reader.string()
-        reader.end()
+    def agree(self, peer: int) -> int:
+        """The shared secret with the server's public value f. Raises ProtocolError for a bad one."""
         if not 1 < peer < self._prime - 1:
             raise kex_failed("Bad Diffie-Hellman public key: out of range")
+        if peer.bit_count() < MIN_BITS_SET:
+            raise kex_failed(f"Bad Diffie-Hellman public key: only {peer.bit_count()} bits are set")
         shared = pow(peer, self._secret, self._prime)
         if not 1 < shared < self._prime - 1:
             raise kex_failed("Bad Diffie-Hellman public key: it yields no secret")
-        return KexResult(host_key, signature, mpint(self._public) + mpint(peer), mpint(shared))
+        return shared
+
+
+def read_reply(payload: memoryview, expected: int) -> tuple[bytes, int, bytes]:
+    """The message number `expected`: host key, the server's public value, signature. Raises ProtocolError."""
+    reader = Reader(payload)
+    number = reader.byte()
+    if number != expected:
+        raise ProtocolError(f"Unexpected {name_of(number)} during key exchange")
+    host_key, peer, signature = reader.string(), reader.mpint(), reader.string()
+    reader.end()
+    return host_key, peer, signature
+
+
+class DiffieHellman:
+    """One run on the client's side, in the group of that number."""
+
+    def __init__(self, group: int) -> None:
+        self._share = Share(PRIMES[group], GENERATOR)
+
+    def start(self) -> bytes:
+        return bytes((INIT,)) + mpint(self._share.public)
+
+    def receive(self, payload: memoryview) -> KexResult:
+        host_key, peer, signature = read_reply(payload, REPLY)
+        shared = self._share.agree(peer)
+        return KexResult(host_key, signature, mpint(self._share.public) + mpint(peer), mpint(shared))
