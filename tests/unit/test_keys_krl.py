@@ -236,7 +236,7 @@ def test_any_changed_byte_is_survived(folder: Path, tmp_path: Path) -> None:
     path = build(folder, tmp_path, "serial: 1-3\nserial: 7\nid: x\n", "-s", folder / "ca.pub")
     data = path.read_bytes()
     key = public(folder / "1")
-    outcomes = set()
+    outcomes: set[bool | None] = set()
     for index in range(len(data)):
         for bit in (1, 0x80):
             changed = bytearray(data)
