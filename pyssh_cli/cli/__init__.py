@@ -114,6 +114,12 @@ def perform(invocation: Invocation) -> int:
     if invocation.unsupported:
         raise PysshError(f"pyssh: -{invocation.unsupported} is not supported yet")
     refuse_unsupported(settings, log)
+    if invocation.lists_keys:
+        from pyssh_cli.client.identities import list_keys
+
+        for line in list_keys(options, log):
+            _print(line)
+        return 0
     from pyssh_cli.client.run import run
 
     return run(options, log)

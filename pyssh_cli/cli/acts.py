@@ -34,7 +34,7 @@ class Invocation:
     """
 
     __slots__ = (
-        "command", "config_file", "control_command", "debugging", "dump", "host",
+        "command", "config_file", "control_command", "debugging", "dump", "host", "lists_keys",
         "log", "log_file", "settings", "stdio_forward", "unsupported",
     )  # fmt: skip
 
@@ -46,6 +46,7 @@ class Invocation:
         self.config_file: str | None = None
         self.log_file: str | None = None
         self.dump = False
+        self.lists_keys = False
         self.debugging = False
         self.control_command: str | None = None
         self.stdio_forward: Forward | None = None
@@ -129,6 +130,11 @@ def log_file(invocation: Invocation, argument: str) -> None:
 
 def dump(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
     invocation.dump = True
+
+
+def list_keys(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
+    """-Z: print the public keys that would be tried."""
+    invocation.lists_keys = True
 
 
 def identity(invocation: Invocation, argument: str) -> None:

@@ -64,7 +64,7 @@ _ROWS = (
     Flag("J", "[user@]host[:port]", _CONNECTION, "Connect through these hosts, commas between them.",
          acts.jump, ready=False),
     Flag("K", "", _TRUST, "Authenticate and delegate by GSSAPI.",
-         acts.sets("-K", gssapiauthentication=True, gssapidelegatecredentials=True), ready=False),
+         acts.sets("-K", gssapiauthentication=True, gssapidelegatecredentials=True)),
     Flag("k", "", _TRUST, "Do not delegate GSSAPI credentials.", acts.sets("-k", gssapidelegatecredentials=False)),
     Flag("L", "address", _FORWARDING, "Forward a local port or socket.", acts.forward("-L", "local"), ready=False),
     Flag("l", "login_name", _CONNECTION, "The user to log in as.", acts.login),
@@ -99,7 +99,7 @@ _ROWS = (
     Flag("Y", "", _FORWARDING, "Forward X11 and trust it.",
          acts.sets("-Y", forwardx11=True, forwardx11trusted=True), ready=False),
     Flag("y", "", _CONFIGURATION, "Send messages to syslog.", acts.nothing, ready=False),
-    Flag("Z", "", _CONFIGURATION, "List the keys that would be tried and exit.", acts.nothing, ready=False),
+    Flag("Z", "", _CONFIGURATION, "List the keys that would be tried and exit.", acts.list_keys),
 )  # fmt: skip
 
 FLAGS: dict[str, Flag] = {row.letter: row for row in _ROWS}

@@ -1,20 +1,31 @@
 """Which proof of the user to offer next, and what to ask the person for it (RFC 4252; ssh(1), AUTHENTICATION).
 
 The first flight needs no answer: the service is asked for and the key most likely to be right is proved at once.
-What the server refuses is then tried in the order of PreferredAuthentications, as ssh does.
+What the server refuses is then tried in the order of PreferredAuthentications, as ssh does. GSSAPI and host-based
+authentication are in files of their own, loaded when their turn comes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from pyssh_cli.client.identities import Candidate, Identities, choose_algorithm
+from pyssh_cli.client.agent_link import HostProof
+from pyssh_cli.client.candidates import Candidate
+from pyssh_cli.client.identities import Identities, choose_algorithm
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import AgentError, AuthenticationError, PysshError
+from pyssh_cli.keys.algorithms import plain_type
 from pyssh_cli.log import INFO, Log, printable
 from pyssh_cli.protocol import userauth as ua
 from pyssh_cli.protocol.transport import Transport
 from pyssh_cli.terminal.questions import Questions
+
+if TYPE_CHECKING:
+    import socket
+
+    from pyssh_cli.client.gssapi import Gssapi
+    from pyssh_cli.client.hostbased import Hostbased
 
 MAX_PARTIAL_SUCCESSES = 16
 """Methods that a server may ask for one after the other."""
@@ -22,33 +33,78 @@ MAX_PARTIAL_SUCCESSES = 16
 MAX_EMPTY_ROUNDS = 16
 """Rounds of keyboard-interactive without a question, which nobody would notice."""
 
+MAX_ROUNDS = 100
+"""Rounds of keyboard-interactive in one connection, which a program that answers for a person might not notice."""
+
+MAX_PASSWORD_CHANGES = 16
+"""New passwords that a server may turn down."""
+
+_ASKING = frozenset({"keyboard-interactive", "password"})
+"""Methods that ask the person."""
+
+
+def numeric_peer(sock: socket.socket | None) -> str:
+    """The address at the other end; empty where that has none (a pipe, a socket that a proxy has passed)."""
+    if sock is None:
+        return ""
+    try:
+        where = sock.getpeername()
+    except OSError:
+        return ""
+    return str(where[0]) if isinstance(where, tuple) else ""
+
 
 class Authenticator:
-    """Drives `UserAuth` for one connection until the server is satisfied or nothing is left to try."""
+    """Drives `UserAuth` for one connection until the server is satisfied or nothing is left to try.
+
+    With `unsafe`, the host is not known to be the right one: no secret may be sent to it. `sock` is the
+    connection's socket, where it has one of its own.
+    """
 
     def __init__(
-        self, options: Options, log: Log, questions: Questions, transport: Transport, *, unsafe: bool
+        self,
+        options: Options,
+        log: Log,
+        questions: Questions,
+        transport: Transport,
+        *,
+        unsafe: bool,
+        sock: socket.socket | None = None,
     ) -> None:
         self._options = options
         self._log = log
         self._questions = questions
         self._transport = transport
+        self._unsafe = unsafe
+        self._socket = sock
         self._auth = ua.UserAuth(options.user, transport.send)
-        self._identities = Identities(options, log, questions)
+        proof = HostProof(transport.host_key, transport.session_id, transport.host_signature)
+        self._identities = Identities(options, log, questions, proof)
         self._keys: list[Candidate] | None = None
         self._key: Candidate | None = None
         self._algorithm = ""
+        self._gssapi: Gssapi | None = None
+        self._hostbased: Hostbased | None = None
         self._method = "none"
+        self._offered: tuple[str, ...] | None = None
+        self._given_up: set[str] = set()
         self._none_tried = False
         self._partial_successes = 0
+        self._rounds = 0
         self._empty_rounds = 0
         self._password_tries = 0
+        self._password_changes = 0
         self._interactive_tries = 0
         self._interactive_asked = True
-        self._asked_for_change = False
+        self._tried: dict[str, list[str]] = {}
+        """What was tried, and what came of it each time: for the person, should it all be in vain."""
+        self._pending = ""
         self._person = f"{options.user}@{options.hostname}"
+        self._asker = f"{options.user}@{options.host_key_alias or options.hostname}"
         interactive = not options.batch_mode and not unsafe
-        self._methods: dict[str, tuple[bool, Callable[[], bool]]] = {
+        self._attempts: dict[str, tuple[bool, Callable[[], bool]]] = {
+            "gssapi-with-mic": (options.gssapi_authentication, self._try_gssapi),
+            "hostbased": (options.hostbased_authentication, self._try_hostbased),
             "publickey": (options.pubkey_authentication, self._try_key),
             "keyboard-interactive": (
                 options.kbd_interactive_authentication and interactive,
@@ -56,7 +112,7 @@ class Authenticator:
             ),
             "password": (options.password_authentication and interactive, self._try_password),
         }
-        self._order = [name for name in options.preferred_authentications if name in self._methods]
+        self._order = [name for name in options.preferred_authentications if self._attempts.get(name, (False,))[0]]
 
     def start(self) -> bool:
         """Send the first flight: the service request, and with it the first key or the question what would do.
@@ -64,15 +120,31 @@ class Authenticator:
         True when it may well be all the proof that is needed.
         """
         self._auth.request_service()
-        self._log.debug1(f"Next authentication method: {self._order[0] if self._order else 'none'}")
-        if self._order[:1] == ["publickey"] and self._methods["publickey"][0] and self._try_key(first=True):
-            return self._auth.awaits_proof
+        if self._first_method() == "publickey":
+            self._log.debug1("Next authentication method: publickey")
+            if self._try_key(first=True):
+                return self._auth.awaits_proof
         self._ask_for_nothing()
         return False
+
+    def _first_method(self) -> str:
+        """The method that ssh would begin with, if the server took them all.
+
+        GSSAPI is passed over where it can come to nothing: Debian's ssh_config has it on for everybody.
+        """
+        for name in self._order:
+            if name == "gssapi-with-mic":
+                from pyssh_cli.client.gssapi import is_likely
+
+                if not is_likely(self._options):
+                    continue
+            return name
+        return ""
 
     def _ask_for_nothing(self) -> None:
         """The request "none": it tells what could continue, and a few servers are content with it."""
         self._none_tried = True
+        self._method = "none"
         self._auth.none()
 
     def receive(self, payload: memoryview) -> bool:
@@ -92,6 +164,10 @@ class Authenticator:
             self._on_questions(event)
         elif isinstance(event, ua.PasswordChangeWanted):
             self._on_password_change(event)
+        elif event is not None and self._gssapi and not self._gssapi.receive(event):
+            self._note("gave up: see -v")
+            self._auth.abandon()
+            self._proceed()
         return False
 
     def _show(self, message: str) -> None:
@@ -100,8 +176,9 @@ class Authenticator:
             self._log.say(INFO, printable(message.rstrip("\n").replace("\r", ""), newlines=True))
 
     def _tell_success(self) -> None:
-        o = self._options
-        self._log.verbose(f'Authenticated to {o.hostname} ([{o.hostname}]:{o.port}) using "{self._method}".')
+        address = numeric_peer(self._socket)
+        place = f"[{address}]:{self._options.port}" if address else "via proxy"
+        self._log.verbose(f'Authenticated to {self._options.hostname} ({place}) using "{self._method}".')
 
     def _on_failure(self, failure: ua.Failure) -> None:
         if failure.partial:
@@ -111,23 +188,103 @@ class Authenticator:
                 raise AuthenticationError(f"{self._person}: the server finds no end of partial successes")
             self._password_tries = self._interactive_tries = 0
             self._keys = None  # a key refused before may be what is wanted now
+            self._given_up.clear()
+            self._note("accepted, but the server wants more")
+        else:
+            self._note("refused")
+        self._offered = failure.methods
         self._log.debug1(f"Authentications that can continue: {','.join(failure.methods)}")
+        self._proceed()
+
+    def _proceed(self) -> None:
+        """Try the next that the server would take and we may. Raises AuthenticationError when nothing is left."""
+        if self._offered is None:
+            self._ask_for_nothing()
+            return
         for name in self._order:
-            enabled, attempt = self._methods[name]
-            if enabled and name in failure.methods:
-                if name != "publickey" and not self._none_tried:
-                    self._ask_for_nothing()  # before the person is asked for anything
-                    return
-                if name != self._method:
-                    self._log.debug1(f"Next authentication method: {name}")
-                if attempt():
-                    return
+            if name in self._given_up or name not in self._offered:
+                continue
+            if name in _ASKING and not self._none_tried:
+                self._ask_for_nothing()  # before the person is asked for anything
+                return
+            if name != self._method:
+                self._log.debug1(f"Next authentication method: {name}")
+            if self._attempts[name][1]():
+                return
+            self._given_up.add(name)
         if not self._none_tried:
             self._ask_for_nothing()
             return
-        self._identities.close()
         self._log.debug1("No more authentication methods to try.")
-        raise AuthenticationError(f"{self._person}: Permission denied ({printable(','.join(failure.methods))}).")
+        self._explain()
+        self._identities.close()
+        raise AuthenticationError(f"{self._person}: Permission denied ({printable(','.join(self._offered))}).")
+
+    # What the person is told of a refusal -----------------------------------------------------------------------
+
+    def _attempt(self, what: str) -> None:
+        """`what` is tried from now on; `_note` tells what came of it."""
+        self._pending = what
+
+    def _note(self, outcome: str, what: str = "") -> None:
+        what = what or self._pending
+        if what:
+            self._tried.setdefault(what, []).append(outcome)
+        self._pending = ""
+
+    def disconnected(self, words: str) -> None:
+        """The server hangs up with these words (SSH_MSG_DISCONNECT) before it has let the user in."""
+        if "too many authentication failures" in words.lower():
+            self._explain(too_many=True)
+
+    def _explain(self, *, too_many: bool = False) -> None:
+        """Say what was tried and what may help, before the line that ends it all; not in BatchMode."""
+        if self._options.batch_mode or not self._log.enabled(INFO):
+            return
+        from pyssh_cli.client.refusal import Refusal
+
+        self._note("not answered")
+        refusal = Refusal(
+            self._options, self._tried, self._identities.skipped, self._offered or (), set(self._order), too_many
+        )
+        self._log.info(refusal.text())
+
+    # gssapi-with-mic (RFC 4462) and hostbased (RFC 4252 section 9) ----------------------------------------------
+
+    def _try_gssapi(self) -> bool:
+        if self._gssapi is None:
+            from pyssh_cli.client.gssapi import Gssapi
+
+            self._gssapi = Gssapi(
+                self._options,
+                self._log,
+                self._auth,
+                self._transport.session_id,
+                delegate=self._options.gssapi_delegate_credentials and not self._unsafe,
+                sock=self._socket,
+            )
+        if not self._gssapi.attempt():
+            if self._gssapi.problem:
+                self._note(self._gssapi.problem, "gssapi-with-mic")
+            return False
+        self._method = "gssapi-with-mic"
+        self._attempt("gssapi-with-mic")
+        return True
+
+    def _try_hostbased(self) -> bool:
+        if self._hostbased is None:
+            from pyssh_cli.client.hostbased import Hostbased
+
+            self._hostbased = Hostbased(
+                self._options, self._log, self._auth, self._transport.session_id, self._socket
+            )
+        if not self._hostbased.attempt():
+            if self._hostbased.problem:
+                self._note(self._hostbased.problem, "hostbased")
+            return False
+        self._method = "hostbased"
+        self._attempt(f"host key {self._hostbased.name}")
+        return True
 
     # publickey (RFC 4252 section 7) -----------------------------------------------------------------------------
 
@@ -149,52 +306,80 @@ class Authenticator:
             key.prepare()
         except PysshError as error:
             self._log.error(str(error))
+            self._note("not tried: it could not be opened", key.name)
             return False
         if key.public is None:
             return False
+        name = self._name_of(key)
         algorithm = choose_algorithm(key.public, self._options.pubkey_accepted_algorithms, self._server_sig_algs())
         if algorithm is None:
             self._log.debug1(f"no mutual signature algorithm for {key.name}: see PubkeyAcceptedAlgorithms")
+            self._note("not tried: no signature algorithm in common (PubkeyAcceptedAlgorithms)", name)
             return False
-        if key.public.type == "ssh-rsa" and key.public.bits < self._options.required_rsa_size:
+        required = self._options.required_rsa_size
+        if plain_type(key.public.type) == "ssh-rsa" and key.public.bits < required:
             self._log.error(f"{key.name}: RSA key of {key.public.bits} bits is smaller than RequiredRSASize")
+            self._note("not tried: it is smaller than RequiredRSASize", name)
             return False
         self._log.debug1(f"Offering public key: {key.describe(self._options.fingerprint_hash)}")
         self._key, self._algorithm = key, algorithm
         # The first key is proved at once even if an agent may ask about it: it is most likely the right one.
         if key.asks == "surely" or (key.asks == "perhaps" and not first):
+            self._attempt(name)
             self._auth.query_publickey(algorithm, key.public.blob)
             return True
         return self._prove()
+
+    def _name_of(self, key: Candidate) -> str:
+        """Where the key is from, and which it is, for what is told of a refusal."""
+        public = key.public
+        known = f" {public.short_name} {public.fingerprint(self._options.fingerprint_hash)}" if public else ""
+        return f"{key.name}{known}{key.note}"
 
     def _server_sig_algs(self) -> tuple[str, ...] | None:
         names = self._transport.extensions.get("server-sig-algs")
         return None if names is None else tuple(names.decode("ascii", "replace").split(","))
 
+    def _host_key(self) -> bytes:
+        """The host key to bind a proof to; empty where the server or PubkeyAuthentication does not want that."""
+        announced = self._transport.extensions.get("publickey-hostbound@openssh.com")
+        return self._transport.host_key if announced == b"0" and self._options.pubkey_host_bound else b""
+
     def _prove(self) -> bool:
         key, algorithm = self._key, self._algorithm
         assert key is not None
+        if key.public is None:
+            return False
+        name = self._name_of(key)
+        host_key = self._host_key()
+        self._log.debug3(
+            f"signing by {'publickey-hostbound-v00@openssh.com' if host_key else 'publickey'}: {name}"
+        )
         try:
-            if key.public is None:
-                return False
             self._auth.publickey(
-                algorithm, key.public.blob, self._transport.session_id, lambda data: key.sign(algorithm, data)
+                algorithm,
+                key.public.blob,
+                self._transport.session_id,
+                lambda data: key.sign(algorithm, data),
+                host_key=host_key,
             )
         except AgentError as error:
             self._log.error(f'signing failed for key "{printable(key.name)}" from agent: {error}')
-            return False
         except PysshError as error:
             self._log.error(str(error))
-            return False
-        return True
+        else:
+            self._attempt(name)
+            return True
+        self._note("not proved: it could not sign", name)
+        return False
 
     def _on_key_accepted(self, accepted: ua.KeyAccepted) -> None:
         key = self._key
         if key is None or key.public is None or accepted.blob != key.public.blob:
             raise AuthenticationError("The server accepts a key that was not offered to it")
         self._log.debug1(f"Server accepts key: {key.describe(self._options.fingerprint_hash)}")
-        if not self._prove() and not self._try_key():
-            self._ask_for_nothing()
+        if not self._prove():
+            self._proceed()
 
     # password (RFC 4252 section 8) ------------------------------------------------------------------------------
 
@@ -204,26 +389,34 @@ class Authenticator:
         if self._password_tries:
             self._log.error("Permission denied, please try again.")
         self._password_tries += 1
-        password = self._questions.ask_secret(f"{self._person}'s password: ")
+        password = self._questions.ask_secret(f"{self._asker}'s password: ")
         if password is None:
+            self._note("no answer", "password")
             return False
         self._method = "password"
+        self._attempt("password")
         self._auth.password(password)
         return True
 
     def _on_password_change(self, wanted: ua.PasswordChangeWanted) -> None:
         self._show(wanted.prompt)
-        old = self._questions.ask_secret(f"Enter {self._person}'s old password: ")
+        self._password_changes += 1
+        if self._password_changes > MAX_PASSWORD_CHANGES:
+            raise AuthenticationError(f"{self._person}: the server is content with no new password")
+        self._note("expired")
+        old = self._questions.ask_secret(f"Enter {self._asker}'s old password: ")
         while old is not None:
-            new = self._questions.ask_secret(f"Enter {self._person}'s new password: ")
-            again = self._questions.ask_secret(f"Retype {self._person}'s new password: ")
+            new = self._questions.ask_secret(f"Enter {self._asker}'s new password: ")
+            again = None if new is None else self._questions.ask_secret(f"Retype {self._asker}'s new password: ")
             if new is None or again is None:
                 break
             if new == again:
+                self._attempt("new password")
                 self._auth.password(old, new)
                 return
             self._log.error("Mismatch; try again, EOF to quit.")
-        self._ask_for_nothing()
+        self._given_up.add("password")
+        self._proceed()
 
     # keyboard-interactive (RFC 4256) ----------------------------------------------------------------------------
 
@@ -233,20 +426,24 @@ class Authenticator:
         self._interactive_tries += 1
         self._interactive_asked = False
         self._method = "keyboard-interactive"
-        self._auth.keyboard_interactive()
+        self._attempt("keyboard-interactive")
+        self._auth.keyboard_interactive(self._options.kbd_interactive_devices)
         return True
 
     def _on_questions(self, wanted: ua.AnswersWanted) -> None:
         self._interactive_asked = True
         for text in (wanted.name, wanted.instruction):
             self._show(text)
+        self._rounds += 1
         self._empty_rounds += not wanted.prompts
         if self._empty_rounds > MAX_EMPTY_ROUNDS:
             raise AuthenticationError(f"{self._person}: the server asks nothing, without end")
+        if self._rounds > MAX_ROUNDS:
+            raise AuthenticationError(f"{self._person}: the server asks without end")
         answers = []
         for prompt in wanted.prompts:
             # Every line says who asks, so that a server cannot pass for a question of our own.
-            question = "\n".join(f"({self._person}) {line}" for line in prompt.text.split("\n"))
+            question = "\n".join(f"({self._asker}) {line}" for line in prompt.text.split("\n"))
             ask = self._questions.ask_line if prompt.echo else self._questions.ask_secret
             answers.append(ask(question) or "")
         self._auth.answer(answers)

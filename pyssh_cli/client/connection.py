@@ -28,12 +28,14 @@ from pyssh_cli.log import Log, printable
 from pyssh_cli.net.loop import Loop, Timer
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.protocol import messages as m
+from pyssh_cli.protocol.kex import KEX
 from pyssh_cli.protocol.key_exchange import Offer
 from pyssh_cli.protocol.transport import HostKeyOffered, KeysTaken, State, Transport
 from pyssh_cli.terminal.questions import Questions
 
 if TYPE_CHECKING:
     from pyssh_cli.client.authenticate import Authenticator
+    from pyssh_cli.client.update_host_keys import UpdateHostKeys
 
 
 class ChannelOwner(Protocol):
@@ -83,6 +85,8 @@ class Connection:
         self.channels = ch.Channels(self.transport.send)
         self.owner: ChannelOwner | None = None
         self._authenticator: Authenticator | None = None
+        self._socket = sock
+        self._host_keys: UpdateHostKeys | None = None
         self._keys_judged = False
         self.authenticated = False
         self._rekey_timer: Timer | None = None
@@ -163,6 +167,8 @@ class Connection:
     def _told(self, error: PeerDisconnected | ProtocolError) -> PysshError:
         """The error in words for the person; the server is told as well, if it is to know."""
         if isinstance(error, PeerDisconnected):
+            if self._authenticator and not self.authenticated:
+                self._authenticator.disconnected(str(error))
             text = f"Received disconnect from {self._peer}:{error.reason}: {printable(str(error))}"
             return PeerDisconnected(text, error.reason)
         if isinstance(error, NegotiationError):
@@ -178,13 +184,28 @@ class Connection:
             self._say_goodbye(m.DISCONNECT_HOST_KEY_NOT_VERIFIABLE, "host key not verifiable")
             raise
         self.transport.accept_host_key()
+        if not self._keys_judged:
+            self._warn_of_weak_crypto()
         self._keys_judged = True
+
+    def _warn_of_weak_crypto(self) -> None:
+        """WarnWeakCrypto: of a key exchange that a quantum computer could undo, once a connection."""
+        agreed = self.transport.agreement_we_send_by
+        if self._options.warn_weak_crypto == "yes" and agreed and not KEX[agreed.kex].post_quantum:
+            from pyssh_cli.client.host_key_warnings import NOT_POST_QUANTUM
+
+            self._log.info(NOT_POST_QUANTUM)
 
     def _start_authentication(self) -> None:
         from pyssh_cli.client.authenticate import Authenticator
 
         self._authenticator = Authenticator(
-            self._options, self._log, self._questions, self.transport, unsafe=self._trust.unsafe
+            self._options,
+            self._log,
+            self._questions,
+            self.transport,
+            unsafe=self._trust.unsafe,
+            sock=self._socket,
         )
         if self._authenticator.start() and self._takes_early_channels() and self.owner:
             self.owner.open_early()
@@ -229,13 +250,31 @@ class Connection:
     def _on_channel_event(self, event: ch.Event) -> None:
         if isinstance(event, ch.GlobalRequest):
             self._log.debug1(f"client_input_global_request: rtype {event.name} want_reply {int(event.want_reply)}")
+            if event.name == "hostkeys-00@openssh.com" and self._trust.update_host_keys != "no":
+                self._on_host_keys(event.fields)
             if event.want_reply:
                 self.channels.reply_global(False)
+        elif isinstance(event, ch.RequestAnswered) and event.name == "hostkeys-prove-00@openssh.com":
+            assert self._host_keys is not None
+            self._host_keys.server_proves(event.success, event.fields)
         elif isinstance(event, ch.OpenRequested):
             self._log.debug1(f"the server asks for a channel {event.kind}, which was not offered to it")
             self.channels.refuse(event, 1, "not asked for")
         elif self.owner:
             self.owner.on_channel_event(event)
+
+    def _on_host_keys(self, fields: bytes) -> None:
+        """The server tells its host keys, once: what comes of it is UpdateHostKeys'."""
+        from pyssh_cli.client.update_host_keys import PROVE, UpdateHostKeys
+
+        def prove(keys: bytes) -> None:
+            self.channels.global_request(PROVE, keys, want_reply=True)
+
+        if self._host_keys is None:
+            self._host_keys = UpdateHostKeys(
+                self._options, self._log, self._questions, self._trust, self.transport.session_id, prove
+            )
+            self._host_keys.server_has(fields)
 
     # Time -------------------------------------------------------------------------------------------------------
 

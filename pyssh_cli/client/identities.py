@@ -1,227 +1,392 @@
-"""The keys to try, in ssh's order, and what it takes to sign with each."""
+"""Which keys to try, and in which order (ssh_config(5), IdentityFile and what it refers to).
+
+The order is ssh's: the certificates of CertificateFile; the agent's keys that the configuration names; the agent's
+others; keys of PKCS#11 tokens that the configuration names; then the other tokens' keys and the files as they are
+named, each with the certificate beside it.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import os
+import stat
+from time import time
+from typing import TYPE_CHECKING
 
+from pyssh_cli.client.candidates import (
+    AgentCandidate,
+    Candidate,
+    CertificateCandidate,
+    FileCandidate,
+    Unusable,
+    is_security_key,
+)
 from pyssh_cli.config.options import Identity, Options
-from pyssh_cli.errors import AgentError, KeyFileError, PassphraseNeeded, PysshError, WrongPassphrase
-from pyssh_cli.keys.agent import AgentClient, AgentKey
-from pyssh_cli.keys.algorithms import algorithms_of
-from pyssh_cli.keys.private import KeyFilePermissions, PrivateKey, load_private_key, peek_public, read_key_file
+from pyssh_cli.errors import AgentError, KeyFileError, ProtocolError, PysshError
+from pyssh_cli.keys.agent import AgentKey
+from pyssh_cli.keys.algorithms import CERTIFICATE_TYPES, KEY_ALGORITHMS, KEY_TYPES, algorithms_of, plain_type
+from pyssh_cli.keys.private import MAX_KEY_FILE_SIZE, KeyFilePermissions, peek_public, read_key_file
 from pyssh_cli.keys.public import PublicKey, parse_public_file
-from pyssh_cli.log import DEBUG1, Log
-from pyssh_cli.net.unix import AgentSocket
+from pyssh_cli.log import DEBUG1, DEBUG3, ERROR, INFO, Log, printable
 from pyssh_cli.terminal.questions import Questions
 
-
-class Candidate:
-    """One key that may be tried. `public` is None for a file that must be opened to know."""
-
-    def __init__(self, name: str, public: PublicKey | None, explicit: bool) -> None:
-        self.name = name
-        self.public = public
-        self.explicit = explicit
-
-    asks: Literal["never", "perhaps", "surely"] = "never"
-    """Whether signing bothers the person, so that the server is better asked before."""
-
-    def prepare(self) -> None:
-        """See to it that `public` is known, asking the person if need be. Raises PysshError."""
-
-    def sign(self, algorithm: str, data: bytes) -> bytes:  # noqa: ARG002
-        """The signature blob. Raises PysshError when it cannot be made."""
-        raise KeyFileError(f"{self.name}: there is no private key for it, neither in a file nor in the agent")
-
-    def describe(self, fingerprint_hash: str) -> str:
-        """What -v calls the key."""
-        if self.public is None:
-            return self.name
-        words = [self.name, self.public.short_name, self.public.fingerprint(fingerprint_hash)]
-        return " ".join(words + (["explicit"] if self.explicit else []))
-
-
-class AgentCandidate(Candidate):
-    """A key that the agent holds. `chosen` says that the configuration names it."""
-
-    def __init__(self, agent: AgentClient, key: AgentKey, name: str, explicit: bool, chosen: bool) -> None:
-        super().__init__(name, key.public, explicit)
-        self._agent = agent
-        # An agent may ask for confirmation: for a key that nobody chose, only when the server takes it.
-        self.asks = "never" if chosen else "perhaps"
-
-    def sign(self, algorithm: str, data: bytes) -> bytes:
-        assert self.public is not None
-        return self._agent.sign(self.public.blob, data, algorithm)
-
-    def describe(self, fingerprint_hash: str) -> str:
-        return super().describe(fingerprint_hash) + " agent"
-
-
-class FileCandidate(Candidate):
-    """A private key file, opened when it is first needed."""
-
-    def __init__(
-        self, path: str, content: bytes, public: PublicKey | None, explicit: bool, questions: Questions, tries: int
-    ) -> None:
-        super().__init__(path, public, explicit)
-        self._content = content
-        self._questions = questions
-        self._tries = tries
-        self._key: PrivateKey | None = None
-
-    def open(self) -> None:
-        """Open it if that takes no passphrase; raises KeyFileError for a broken file."""
-        try:
-            self._key = load_private_key(self._content, None, self.name)
-        except PassphraseNeeded:
-            self.asks = "surely"
-        else:
-            self.public = self._key.public
-
-    def prepare(self) -> None:
-        if self.public is None:
-            self.ask_and_open()
-
-    def ask_and_open(self) -> None:
-        """Open it with the passphrase that the person knows, as often as NumberOfPasswordPrompts lets it be
-        asked. Raises KeyFileError."""
-        for _ in range(self._tries):
-            passphrase = self._questions.ask_secret(f"Enter passphrase for key '{self.name}': ")
-            if not passphrase:
-                break
-            try:
-                self._key = load_private_key(self._content, passphrase, self.name)
-            except WrongPassphrase:
-                continue
-            self.public = self._key.public
-            self.asks = "never"
-            return
-        raise KeyFileError(f'Load key "{self.name}": no passphrase that opens it was given')
-
-    def sign(self, algorithm: str, data: bytes) -> bytes:
-        if self._key is None:
-            self.ask_and_open()
-        assert self._key is not None
-        return self._key.sign(algorithm, data)
+if TYPE_CHECKING:
+    from pyssh_cli.client.agent_link import AgentLink, HostProof, KeyAdder
 
 
 class Identities:
-    """Gathers the candidates of one connection: from the agent and from files."""
+    """Gathers the candidates of one connection: from the agent, from tokens and from files.
 
-    def __init__(self, options: Options, log: Log, questions: Questions) -> None:
+    `proof` is what the agent is bound to, if the connection has come that far. `skipped` has, once they are
+    gathered, the names of keys that are not tried, and why.
+    """
+
+    def __init__(self, options: Options, log: Log, questions: Questions, proof: HostProof | None = None) -> None:
         self._options = options
         self._log = log
         self._questions = questions
-        self._agent_socket: AgentSocket | None = None
+        self._proof = proof
+        self._link: AgentLink | None = None
+        self._adder: KeyAdder | None = None
         self._candidates: list[Candidate] | None = None
+        self.skipped: list[tuple[str, str]] = []
 
     def candidates(self) -> list[Candidate]:
-        """All keys to try: agent keys that the configuration names, the agent's others unless IdentitiesOnly,
-        then files (IdentityFile in ssh_config(5)). Gathered once."""
+        """All keys to try, best first. Gathered once."""
         if self._candidates is None:
             self._candidates = self._gather()
         return self._candidates
 
-    def _gather(self) -> list[Candidate]:
-        files = [f for f in (self._file(identity) for identity in self._options.identities) if f]
-        preferred: list[Candidate] = []
-        others: list[Candidate] = []
-        for agent, key in self._agent_keys():
-            same = next((f for f in files if f.public and f.public.blob == key.public.blob), None)
-            if same:
-                files.remove(same)
-                preferred.append(AgentCandidate(agent, key, same.name, same.explicit, chosen=True))
-            elif not self._options.identities_only:
-                others.append(AgentCandidate(agent, key, key.comment, explicit=False, chosen=False))
-        opened = [f for f in files if isinstance(f, FileCandidate)]
-        found = [*preferred, *others, *opened]
-        for candidate in found if self._log.enabled(DEBUG1) else ():
-            self._log.debug1(f"Will attempt key: {candidate.describe(self._options.fingerprint_hash)}")
-        return found
-
-    def _file(self, identity: Identity) -> Candidate | None:
-        """The file of an identity; a bare `Candidate` where only the public half is there, for the agent."""
-        try:
-            content = read_key_file(identity.path)
-        except KeyFileError as error:
-            # A public key, which anybody may read, stands for a private one that the agent holds.
-            bare = identity.path + ".pub" if _is_missing(error) else identity.path
-            public = self._public_file(bare)
-            if public:
-                return Candidate(identity.path, public, identity.explicit)
-            if _is_missing(error):
-                self._tell_missing(identity)
-            elif identity.explicit or isinstance(error, KeyFilePermissions):
-                self._log.error(str(error))
-            else:
-                self._log.debug1(str(error))
-            return None
-        public = peek_public(content)
-        if public is None and b"PRIVATE KEY" not in content:
-            try:  # a public key stands for the agent's private one
-                return Candidate(identity.path, parse_public_file(content)[0], identity.explicit)
-            except PysshError:
-                pass
-        candidate = FileCandidate(
-            identity.path,
-            content,
-            public or self._public_file(identity.path + ".pub"),
-            identity.explicit,
-            self._questions,
-            self._options.number_of_password_prompts,
-        )
-        try:
-            candidate.open()
-        except PysshError as error:
-            self._log.error(str(error))
-            return None
-        self._log.debug1(f"identity file {identity.path} type {candidate.public.type if candidate.public else -1}")
-        return candidate
-
-    def _tell_missing(self, identity: Identity) -> None:
-        line = f"Identity file {identity.path} not accessible: No such file or directory."
-        if identity.explicit:
-            self._log.info(f"Warning: {line} Check -i and IdentityFile.")
-        else:
-            self._log.debug1(line)
-
-    @staticmethod
-    def _public_file(path: str) -> PublicKey | None:
-        try:
-            with open(path, "rb") as file:
-                return parse_public_file(file.read(1 << 20))[0]
-        except (OSError, PysshError):
-            return None
-
-    def _agent_keys(self) -> list[tuple[AgentClient, AgentKey]]:
-        path = self._options.identity_agent
-        if not path:
-            return []
-        try:
-            self._agent_socket = AgentSocket(path)
-            agent = AgentClient(self._agent_socket.exchange)
-            return [(agent, key) for key in agent.identities()]
-        except AgentError as error:
-            self._log.debug1(str(error))
-            return []
-
     def close(self) -> None:
         """Hang up on the agent."""
-        if self._agent_socket:
-            self._agent_socket.close()
+        if self._link:
+            self._link.close()
+
+    def _gather(self) -> list[Candidate]:
+        if self._options.identity_agent:
+            from pyssh_cli.client.agent_link import AgentLink, KeyAdder
+
+            self._link = AgentLink(self._options.identity_agent, self._log, self._proof)
+            if self._options.add_keys_to_agent[0] != "no":
+                self._adder = KeyAdder(self._link, self._options, self._log)
+        files = [*self._tokens(), *self._files()]
+        certificates = self._listed_certificates()
+        preferred: list[Candidate] = []
+        others: list[Candidate] = []
+        for key in self._agent_keys():
+            same = next((f for f in files if f.public == key.public), None)
+            assert self._link is not None
+            if same:
+                files.remove(same)
+                found = AgentCandidate(self._link, key, same.name, same.explicit, chosen=True)
+                found.before = same.before
+                preferred.append(found)
+            elif not self._options.identities_only:
+                others.append(AgentCandidate(self._link, key, key.comment, explicit=False, chosen=False))
+        listed = [*preferred, *others, *self._ordered(files)]
+        found_all = self._linked([*certificates, *listed])
+        ordered = _with_unusable_ones_behind([c for c in found_all if self._is_acceptable(c)])
+        for candidate in ordered if self._log.enabled(DEBUG1) else ():
+            for one in (*candidate.before, candidate):
+                self._log.debug1(f"Will attempt key: {one.describe(self._options.fingerprint_hash)}")
+        return ordered
+
+    def _skip(self, name: str, reason: str, line: str) -> None:
+        """Note a key that is not tried, and say so in the debug log."""
+        self.skipped.append((name, reason))
+        self._log.debug1(line)
+
+    # The agent ---------------------------------------------------------------------------------------------------
+
+    def _agent_keys(self) -> list[AgentKey]:
+        if self._link is None:
+            return []
+        try:
+            found = self._link.keys()
+        except AgentError as error:
+            line = str(error)
+            if line.startswith("cannot connect"):  # it is not running, which is nobody's mistake
+                self._log.debug1(f"ssh_get_authentication_socket: {line}")
+            else:
+                self._log.info(f"Warning: {printable(line)}; none of its keys are used")
+            self.skipped.append(("agent", line))
+            return []
+        self._log.debug1(f"agent returned {len(found)} keys")
+        return [key for key in found if self._is_usable(key)]
+
+    def _is_usable(self, key: AgentKey) -> bool:
+        public = key.public
+        if public.type not in KEY_TYPES and public.type not in CERTIFICATE_TYPES:
+            self._skip(key.comment, "its type is unknown", f"ignoring agent key of unknown type {public.type}")
+            return False
+        if public.is_smaller_rsa_than(self._options.required_rsa_size):
+            reason = f"{public.bits} bits are fewer than RequiredRSASize"
+            self._skip(key.comment, reason, f"ignoring {public.type} agent key: Invalid key length")
+            return False
+        return True
+
+    # PKCS#11 -----------------------------------------------------------------------------------------------------
+
+    def _tokens(self) -> list[Candidate]:
+        provider = self._options.pkcs11_provider
+        if not provider:
+            return []
+        from pyssh_cli.client.pkcs11 import token_candidates
+
+        try:
+            return [*token_candidates(provider, self._options, self._log, self._questions)]
+        except PysshError as error:
+            self._log.error(str(error))
+            self.skipped.append((provider, str(error)))
+            return []
+
+    def _ordered(self, files: list[Candidate]) -> list[Candidate]:
+        """Files and tokens' keys in order: first those tokens' keys that a file's public half names; with
+        IdentitiesOnly the others are left out."""
+        tokens = [f for f in files if f.note == " token"]
+        if not tokens:
+            return files
+        named = [f.public for f in files if f not in tokens]
+        chosen = [t for t in tokens if t.public in named]
+        if self._options.identities_only:
+            files = [f for f in files if f not in tokens]
+        return [*chosen, *(f for f in files if f not in chosen)]
+
+    # Files -------------------------------------------------------------------------------------------------------
+
+    def _files(self) -> list[Candidate]:
+        found: list[Candidate] = []
+        for identity in self._options.identities:
+            candidate = self._file(identity)
+            self._log.debug1(
+                f"identity file {identity.path} type {candidate.public.type if candidate.public else -1}"
+            )
+            named = candidate.public
+            if (
+                named
+                and named.is_certificate
+                and not self._is_user_certificate(identity.path, identity.path, named)
+            ):
+                continue
+            found.append(candidate)
+            if self._options.certificate_files:
+                continue
+            path = f"{identity.path}-cert"
+            public = _load_public(path)
+            self._log.debug1(f"identity file {path} type {public.type if public else -1}")
+            if public is None or not self._is_user_certificate(identity.path, f"{path}.pub", public):
+                continue
+            if not self._lacks_provider(identity.path, public):
+                found.append(Candidate(identity.path, public, identity.explicit))
+        return [f for f in found if f.public is None or not self._lacks_provider(f.name, f.public)]
+
+    def _file(self, identity: Identity) -> Candidate:
+        """The file of an identity; a bare `Candidate` where only the public half is there, for the agent."""
+        path, explicit = identity
+        public = _load_public(path)
+        content: bytes | KeyFileError
+        try:
+            content = read_key_file(path)
+        except KeyFileError as error:
+            content = error
+        if isinstance(content, bytes) and public is None:
+            public = peek_public(content)
+        if public and _is_bare(path, content):
+            return Candidate(path, public, explicit)
+        missing = _why_missing(path)
+        if missing:
+            if explicit:
+                self.skipped.append((path, missing))
+            rank = INFO if explicit else DEBUG3
+            return Unusable(path, explicit, self._log, rank, f"no such identity: {path}: {missing}")
+        public = public.plain if public else None
+        candidate = FileCandidate(
+            path, content, public, explicit, self._options, self._log, self._questions, self._adder
+        )
+        try:
+            candidate.look()
+        except PysshError as error:
+            if public is None or isinstance(error, KeyFilePermissions):
+                self.skipped.append((path, str(error).rpartition("\n")[2]))
+            if public is None:
+                return Unusable(path, explicit, self._log, ERROR, str(error))
+        return candidate
+
+    def _lacks_provider(self, name: str, public: PublicKey) -> bool:
+        if not is_security_key(public) or self._options.security_key_provider:
+            return False
+        line = f"ignoring authenticator-hosted key {name} as no SecurityKeyProvider has been specified"
+        self._skip(name, "no SecurityKeyProvider has been specified", line)
+        return True
+
+    def _listed_certificates(self) -> list[Candidate]:
+        found: list[Candidate] = []
+        for path in self._options.certificate_files:
+            public = _load_public(path)
+            self._log.debug1(f"certificate file {path} type {public.type if public else -1}")
+            if public is None:
+                self.skipped.append((path, "it cannot be read, or holds no certificate"))
+            elif self._is_user_certificate(path, path, public) and not self._lacks_provider(path, public):
+                found.append(Candidate(path, public, explicit=True))
+        return found
+
+    def _is_user_certificate(self, name: str, path: str, public: PublicKey) -> bool:
+        """Whether this is a certificate that a server could take, as far as can be told here."""
+        if not public.is_certificate:
+            self._skip(
+                path, "it is not a certificate", f"{path}: key {name} type {public.type} is not a certificate"
+            )
+            return False
+        certificate, now, reason = public.certificate(), time(), ""
+        if certificate.kind != "user":
+            reason = "not a user certificate"
+        elif now >= certificate.valid_before:
+            reason = "expired"
+        elif now < certificate.valid_after:
+            reason = "not yet valid"
+        if reason:
+            self._skip(path, f"the certificate is {reason}", f"ignoring certificate {name}: {reason}")
+        return not reason
+
+    # What is tried in the end ------------------------------------------------------------------------------------
+
+    def _linked(self, listed: list[Candidate]) -> list[Candidate]:
+        """The same with a signer for every certificate of a file; what nobody here can sign for is left out."""
+        found: list[Candidate] = []
+        for candidate in listed:
+            if type(candidate) is not Candidate:
+                found.append(candidate)
+                continue
+            public = candidate.public
+            assert public is not None
+            if public.is_certificate:
+                signer = _signer_of(candidate, public, listed)
+                if signer:
+                    found.append(CertificateCandidate(candidate.name, public, candidate.explicit, signer))
+                    continue
+                line = f'no separate private key for certificate "{candidate.name}"'
+            else:
+                line = f"{candidate.name} is a public key, and its private key is not in the agent"
+            self._skip(candidate.name, "there is no private key for it, neither in a file nor in the agent", line)
+        return found
+
+    def _is_acceptable(self, candidate: Candidate) -> bool:
+        public = candidate.public
+        if public is None:
+            return True
+        if choose_algorithm(public, self._options.pubkey_accepted_algorithms, _ALL_SIGNATURES) is None:
+            self._skip(
+                candidate.name,
+                f"{public.type} is not in PubkeyAcceptedAlgorithms",
+                f"Skipping {public.type} key {candidate.name}"
+                " - corresponding algo not in PubkeyAcceptedAlgorithms",
+            )
+            return False
+        if public.is_smaller_rsa_than(self._options.required_rsa_size):
+            reason = f"{public.bits} bits are fewer than RequiredRSASize"
+            self._skip(candidate.name, reason, f"Skipping key {candidate.name}: Invalid key length")
+            return False
+        return True
 
 
-def _is_missing(error: KeyFileError) -> bool:
-    return str(error).endswith("No such file or directory")
+def list_keys(options: Options, log: Log) -> list[str]:
+    """The public keys that would be tried, a line each as authorized_keys has them (-Z). No server is asked, and
+    nobody for a passphrase: a key of which the public half is locked away is not among them."""
+    identities = Identities(options, log, Questions(log, batch_mode=True))
+    try:
+        found = identities.candidates() if options.pubkey_authentication else []
+    finally:
+        identities.close()
+    return [c.public.line(printable(c.name)) for c in found if c.public]
 
 
 def choose_algorithm(
     public: PublicKey, accepted: tuple[str, ...], server_sig_algs: tuple[str, ...] | None
 ) -> str | None:
-    """The signature algorithm to use with a key: the best of ours that PubkeyAcceptedAlgorithms has and, where
-    the server has said (RFC 8308 section 3.1), the server takes. None when there is none."""
-    for name in algorithms_of(public.type):
-        if name in accepted and (server_sig_algs is None or name in server_sig_algs):
-            return name
+    """The signature algorithm to use with a key or certificate, or None when there is none.
+
+    For all but RSA that is the key's own, if PubkeyAcceptedAlgorithms has it. For RSA it is the first of that list
+    which the server said that it takes (RFC 8308 section 3.1). Of a server that said nothing, SHA-1 is known if
+    the list has it; else the first may do.
+    """
+    if plain_type(public.type) != "ssh-rsa":
+        return public.type if public.type in accepted else None
+    mine = [name for name in accepted if name in algorithms_of(public.type)]
+    if server_sig_algs is None:
+        return public.type if public.type in mine else next(iter(mine), None)
+    return next((name for name in mine if KEY_ALGORITHMS[name].signature in server_sig_algs), None)
+
+
+_ALL_SIGNATURES = tuple({row.signature for row in KEY_ALGORITHMS.values()})
+
+
+def _signer_of(candidate: Candidate, public: PublicKey, listed: list[Candidate]) -> Candidate | None:
+    """Who signs for a certificate: the first that has its plain key, or a file of its name that must be opened to
+    know."""
+    plain = public.plain
+    for other in listed:
+        if other.public == plain and type(other) is not Candidate:
+            return other
+    names = {candidate.name, candidate.name.removesuffix(".pub"), candidate.name.removesuffix("-cert.pub")}
+    for other in listed:
+        if isinstance(other, FileCandidate) and other.public is None and other.name in names:
+            return other
+    return None
+
+
+def _with_unusable_ones_behind(candidates: list[Candidate]) -> list[Candidate]:
+    """The same without files that are no keys where a key follows: what is to be said of them is said before that
+    key's turn. Then the first of the list is a key, if there is any, and may be proved at once."""
+    found: list[Candidate] = []
+    waiting: list[Candidate] = []
+    for candidate in candidates:
+        if isinstance(candidate, Unusable):
+            waiting.append(candidate)
+            continue
+        candidate.before = [*waiting, *candidate.before]
+        waiting = []
+        found.append(candidate)
+    return found + waiting
+
+
+def _is_bare(path: str, content: bytes | KeyFileError) -> bool:
+    """Whether there is no private key in a file of which the public half is known."""
+    if isinstance(content, bytes):
+        return b"PRIVATE KEY" not in content
+    return bool(_why_missing(path)) or (isinstance(content, KeyFilePermissions) and _holds_public(path))
+
+
+def _why_missing(path: str) -> str:
+    """Why a file cannot even be looked at; empty where it can."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.strerror or str(error)
+    except ValueError as error:  # a NUL
+        return str(error)
+    return ""
+
+
+def _holds_public(path: str) -> bool:
+    """Whether the file itself, not another beside it, is that of a public key, which others may well read."""
+    try:
+        with open(path, "rb") as file:
+            parse_public_file(file.read(MAX_KEY_FILE_SIZE))
+    except (OSError, KeyFileError, ProtocolError):
+        return False
+    return True
+
+
+def _load_public(path: str) -> PublicKey | None:
+    """The public key or certificate in the file `path`, or in the one with .pub after that.
+
+    Only ordinary files are opened here: what comes through a FIFO comes once, and the private key may be in it.
+    """
+    for name in (path, f"{path}.pub"):
+        try:
+            if not stat.S_ISREG(os.stat(name).st_mode):
+                continue
+            with open(name, "rb") as file:
+                return parse_public_file(file.read(MAX_KEY_FILE_SIZE))[0]
+        except (OSError, ValueError, KeyFileError, ProtocolError):
+            continue
     return None

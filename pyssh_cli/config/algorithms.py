@@ -119,7 +119,7 @@ CIPHER = _kind("cipher", _CIPHERS, CIPHERS, default_ciphers(aes_in_hardware()), 
 MAC = _kind("MAC", _MACS, MACS, DEFAULT_MACS, "Bad SSH2 MAC spec '{}'.")
 KEX_METHOD = _kind("key exchange method", _KEX, KEX, DEFAULT_KEX, "Bad SSH2 KexAlgorithms '{}'.")
 KEY_ALGORITHM = _kind(
-    "key algorithm", KEY_NAMES, PLAIN_KEY_ALGORITHMS, DEFAULT_HOST_KEY_ALGORITHMS, _BAD_KEY_TYPES, wildcards=True
+    "key algorithm", KEY_NAMES, KEY_ALGORITHMS, DEFAULT_HOST_KEY_ALGORITHMS, _BAD_KEY_TYPES, wildcards=True
 )
 USER_KEY_ALGORITHM = _kind(
     "key algorithm",

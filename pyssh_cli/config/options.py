@@ -54,7 +54,8 @@ class Options(NamedTuple):
     kex_algorithms: tuple[str, ...]
     host_key_algorithms: tuple[str, ...]
     host_key_algorithms_default: bool
-    """Whether HostKeyAlgorithms was left alone, so that known_hosts may reorder it."""
+    """Whether HostKeyAlgorithms was left alone, or only added to or taken from, so that known_hosts may reorder
+    it."""
     compression: bool
     rekey_limit: tuple[int, int]
     """Bytes (0: the cipher's own limit) and seconds (0: never by time)."""
@@ -95,6 +96,9 @@ class Options(NamedTuple):
     enable_ssh_keysign: bool
     gssapi_authentication: bool
     gssapi_delegate_credentials: bool
+    gssapi_client_identity: str | None
+    gssapi_server_identity: str | None
+    gssapi_trust_dns: bool
     password_authentication: bool
     kbd_interactive_authentication: bool
     kbd_interactive_devices: str

@@ -56,8 +56,8 @@ def _delimited(text: str) -> tuple[str, str | None]:
     return text[:at], following
 
 
-def split_words(text: str) -> list[str]:
-    """The words of `text`, up to a `#` that begins a word.
+def split_words(text: str, *, comments: bool = True) -> list[str]:
+    """The words of `text`, with `comments` up to a `#` that begins a word.
 
     Single and double quotes keep white space; a backslash takes away the meaning of a quote, of a backslash,
     and of a space outside quotes. Raises InvalidQuotesError for a quote left open.
@@ -66,7 +66,7 @@ def split_words(text: str) -> list[str]:
         words = text.replace("\t", " ").split(" ")
         if "" in words:
             words = [word for word in words if word]
-        if "#" in text:
+        if comments and "#" in text:
             for index, word in enumerate(words):
                 if word[0] == "#":
                     return words[:index]
@@ -77,7 +77,7 @@ def split_words(text: str) -> list[str]:
         if text[at] in " \t":
             at += 1
             continue
-        if text[at] == "#":
+        if comments and text[at] == "#":
             break
         word, at = _quoted_word(text, at)
         words.append(word)

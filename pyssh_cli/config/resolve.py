@@ -147,7 +147,7 @@ class _Resolution:
             "macs": algorithms("macs", MAC),
             "kex_algorithms": algorithms("kexalgorithms", KEX_METHOD),
             "host_key_algorithms": algorithms("hostkeyalgorithms", KEY_ALGORITHM),
-            "host_key_algorithms_default": "hostkeyalgorithms" not in given,
+            "host_key_algorithms_default": (given.get("hostkeyalgorithms") or "+")[0] in "+-",
             "ca_signature_algorithms": algorithms("casignaturealgorithms", CA_ALGORITHM),
             "hostbased_accepted_algorithms": algorithms("hostbasedacceptedalgorithms", KEY_ALGORITHM),
             "pubkey_accepted_algorithms": algorithms("pubkeyacceptedalgorithms", USER_KEY_ALGORITHM),

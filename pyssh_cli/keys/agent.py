@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyssh_cli.errors import AgentError, ProtocolError
-from pyssh_cli.keys.algorithms import KEY_ALGORITHMS
+from pyssh_cli.keys.algorithms import KEY_ALGORITHMS, SK_ECDSA, WEBAUTHN_SK_ECDSA
 from pyssh_cli.keys.public import PublicKey
 from pyssh_cli.wire import Reader, boolean, string, text, uint32
 
@@ -147,7 +147,8 @@ class AgentClient:
             made = Reader(signature).text()
         except ProtocolError as error:
             raise AgentError(f"agent's signature is malformed: {error}") from None
-        if made != (row.signature if row else algorithm):
+        wanted = row.signature if row else algorithm
+        if made != wanted and (wanted, made) != (SK_ECDSA, WEBAUTHN_SK_ECDSA):  # a browser's is as good
             raise AgentError(f"agent signed with {made} where {algorithm} was asked for")
         return signature
 

@@ -6,13 +6,17 @@ from __future__ import annotations
 
 import binascii
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-_HASH_MAGIC = b"|1|"
+HASH_MAGIC = b"|1|"
+"""What a hashed first field begins with."""
+
 _SALT_SIZE = 20
 _HASHED_LENGTH = 60
-_LEADS = b"@\t"
+_KEY_TYPE_END = 128
+_LEADS = (b"@", b" ", b"\t")
+"""What may stand before a first field: a marker, or blanks."""
+
 _XOR_36 = bytes(byte ^ 0x36 for byte in range(256))
 _XOR_5C = bytes(byte ^ 0x5C for byte in range(256))
 
@@ -28,6 +32,12 @@ def ascii_lower(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").lower().decode("utf-8", "surrogateescape")
 
 
+def is_address(name: str) -> bool:
+    """Whether a name of known_hosts is an IP address, perhaps with a port, or a hash, which may be of one."""
+    bare = name[1:].partition("]")[0] if name.startswith("[") else name
+    return name.startswith("|") or ":" in bare or not bare.strip("0123456789.")
+
+
 def hash_name(name: str) -> str:
     """`name` as a hashed entry, with a fresh salt: "|1|", base64 of the salt, "|", base64 of HMAC-SHA1."""
     import hmac
@@ -35,7 +45,7 @@ def hash_name(name: str) -> str:
     salt = os.urandom(_SALT_SIZE)
     digest = hmac.digest(salt, name.encode("utf-8", "surrogateescape"), "sha1")
     parts = (binascii.b2a_base64(part, newline=False).decode("ascii") for part in (salt, digest))
-    return _HASH_MAGIC.decode("ascii") + "|".join(parts)
+    return HASH_MAGIC.decode("ascii") + "|".join(parts)
 
 
 def matches(field: bytes, name: bytes) -> bool:
@@ -77,21 +87,48 @@ def wildcard_match(pattern: bytes, name: bytes) -> bool:
     return not pattern[at:].strip(b"*")
 
 
-def may_match(lines: Sequence[bytes], name: bytes) -> Iterator[int]:
-    """The indices of the lines whose first field might match `name`; `matches` has to confirm each.
+def may_match(data: bytes, name: bytes) -> list[tuple[int, bytes]]:
+    """The lines of a whole known_hosts file whose first field is no hash and might match `name`, with their
+    numbers from 1; `matches` has to confirm each.
 
-    This is the loop over every line of every file, so it only looks, and spells HMAC out (RFC 2104: a salt of 20
-    bytes, filled up to SHA-1's block of 64): `hmac.digest` takes half as long again.
+    Files may have hundreds of thousands of lines, so nothing is looked at that need not be: names are found by
+    searching the whole.
     """
-    decode = binascii.a2b_base64
-    sha1: Any = None
-    inner_rest, outer_rest = b"\x36" * 44 + name, b"\x5c" * 44
-    for index, line in enumerate(lines):
-        if line.startswith(_HASH_MAGIC):
-            if sha1 is None:
-                import hashlib  # most files have no such line, and loading it takes longer than reading them
+    starts: set[int] = set()
+    # Names are compared in lower case; an entry without any of these three is for another host, or a hash.
+    for text, where in ((name, data.lower()), (b"*", data), (b"?", data)):
+        at = where.find(text)
+        while at >= 0:
+            start = data.rfind(b"\n", 0, at) + 1
+            lead = data[start : start + 1]
+            if lead in _LEADS or (lead != b"|" and data.find(b" ", start, at) < 0):
+                starts.add(start)  # else the line is hashed, or what was found stands behind the names
+            end = data.find(b"\n", at)
+            at = where.find(text, end + 1) if end >= 0 else -1
+    found: list[tuple[int, bytes]] = []
+    number, counted = 1, 0
+    for start in sorted(starts):
+        number += data.count(b"\n", counted, start)
+        counted = start
+        end = data.find(b"\n", start)
+        found.append((number, data[start:end] if end >= 0 else data[start:]))
+    return found
 
-                sha1 = hashlib.sha1
+
+def match_hashes(lines: Sequence[bytes], name: bytes, holding: bytes = b"") -> list[tuple[int, bytes]]:
+    """Those of the lines whose first field might be a hash of `name`, with their numbers from 1; `matches` has to
+    confirm each. Of those that begin with a hash only what has `holding` right behind it is looked at.
+
+    It spells HMAC out (RFC 2104: a salt of 20 bytes, filled up to SHA-1's block of 64): `hmac.digest` takes half
+    as long again, and this is most of what a large hashed file takes.
+    """
+    import hashlib
+
+    decode, sha1 = binascii.a2b_base64, hashlib.sha1
+    inner_rest, outer_rest = b"\x36" * 44 + name, b"\x5c" * 44
+    found: list[tuple[int, bytes]] = []
+    for number, line in enumerate(lines, 1):
+        if line[:3] == HASH_MAGIC and line.find(holding, _HASHED_LENGTH, _KEY_TYPE_END) >= 0:
             try:
                 salt = decode(line[3:31])
                 wanted = decode(line[32:60])
@@ -99,22 +136,15 @@ def may_match(lines: Sequence[bytes], name: bytes) -> Iterator[int]:
                 continue
             inner = sha1(salt.translate(_XOR_36) + inner_rest).digest()
             if sha1(salt.translate(_XOR_5C) + outer_rest + inner).digest() == wanted:
-                yield index
-            continue
-        field = line.partition(b" ")[0]
-        if (
-            name in field.lower()
-            or b"*" in field
-            or b"?" in field
-            or not field
-            or field[0] in _LEADS  # a marker, or a tab before the field
-        ):
-            yield index
+                found.append((number, line))
+        elif line[:1] in _LEADS and HASH_MAGIC in line:
+            found.append((number, line))
+    return found
 
 
 def _matches_hash(field: bytes, name: bytes) -> bool:
     """Salt and hash are 20 bytes, 28 in base64, so their places are fixed: "|1|", 3 to 31, "|", 32 to 60."""
-    if len(field) != _HASHED_LENGTH or not field.startswith(_HASH_MAGIC):
+    if len(field) != _HASHED_LENGTH or not field.startswith(HASH_MAGIC):
         return False
     try:
         salt = binascii.a2b_base64(field[3:31])

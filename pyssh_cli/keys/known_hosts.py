@@ -1,86 +1,56 @@
-"""known_hosts files: which key belongs to which host, read and added to as ssh does (sshd(8), SSH_KNOWN_HOSTS
-FILE FORMAT).
+"""known_hosts files: which key belongs to which host, as ssh judges it (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
 
-It judges a key by the files; what to do about the verdict, and the words for it, are `client/`'s.
+It judges a key by the files; what to do about the verdict, and the words for it, are `client/`'s. The files
+themselves, and writing to them, are in `known_hosts_file`.
 """
 
 from __future__ import annotations
 
-import binascii
-import os
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from pyssh_cli.errors import KeyFileError
-from pyssh_cli.keys.algorithms import KEY_TYPES, key_type_of
-from pyssh_cli.keys.host_patterns import (
-    ascii_lower,
-    hash_name,
-    known_hosts_name,
-    matches,
-    may_match,
+from pyssh_cli.keys.algorithms import CERTIFICATE_TYPES, KEY_TYPES, key_type_of, plain_type
+from pyssh_cli.keys.host_patterns import ascii_lower, known_hosts_name
+from pyssh_cli.keys.known_hosts_file import (
+    HASHED_NAME,
+    MAX_FILE_SIZE,
+    HostFile,
+    KnownHost,
+    Update,
+    add,
+    update,
 )
-from pyssh_cli.keys.public import PublicKey, decode_key
+from pyssh_cli.keys.public import PublicKey
 
 __all__ = [
     "HASHED_NAME",
+    "MAX_FILE_SIZE",
+    "HostFile",
     "KnownHost",
     "KnownHosts",
+    "Update",
     "Verdict",
     "add",
     "known_hosts_name",
-    "prefer_known",
+    "update",
 ]
-
-MAX_FILE_SIZE = 64 << 20
-"""Bytes. A longer file is none that a person or a fleet keeps; /dev/zero is one."""
-
-HASHED_NAME = "[hashed name]"
-"""What ssh shows in place of the name of a hashed entry."""
-
-Marker = Literal["", "@cert-authority", "@revoked"]
-_MARKERS: dict[bytes, Marker] = {b"@cert-authority": "@cert-authority", b"@revoked": "@revoked"}
-
-
-class KnownHost(NamedTuple):
-    """One line of a known_hosts file. `line` counts from 1; `names` is its first field, uncleaned."""
-
-    file: str
-    line: int
-    marker: Marker
-    names: str
-    key: PublicKey
-
-    @property
-    def shown_names(self) -> str:
-        """`names`, or `HASHED_NAME` where they cannot be read."""
-        return HASHED_NAME if self.names.startswith("|") else self.names
 
 
 class Verdict(NamedTuple):
-    """What the files say of a host's key.
+    """What the files say of the key of the host called `name`.
 
-    - "match": `entry` is the line that holds this key for this host.
+    - "match": `entry` is the line that holds this key for this host, or the @cert-authority line with the key that
+      this certificate is signed by: then it is left to see whether the certificate holds.
     - "changed": the host is known with other keys only, of whatever type; `entry` is the last such line, the
-      one ssh calls offending.
-    - "revoked": a @revoked line, `entry`, holds this key for this host, whatever other lines say.
-    - "new": nothing is known; `entry` is None.
-
-    `name` is the host's name as it was looked up. `entries` are all lines that speak of the host, in order.
+      one ssh calls offending. Never for a certificate.
+    - "revoked": a @revoked line, `entry`, holds this key for this host, whatever other lines say; of a certificate
+      its key, or its authority's.
+    - "new": nothing is known, or no authority of a certificate's; `entry` is None.
     """
 
     status: Literal["match", "changed", "new", "revoked"]
     name: str
     entry: KnownHost | None = None
-    entries: tuple[KnownHost, ...] = ()
-
-    @property
-    def other_types(self) -> tuple[KnownHost, ...]:
-        """The trusted lines of this host whose keys are of another type than `entry`'s."""
-        if self.entry is None:
-            return ()
-        own = self.entry.key.type
-        return tuple(e for e in self.entries if not e.marker and e.key.type != own)
 
 
 class KnownHosts:
@@ -92,175 +62,126 @@ class KnownHosts:
 
     def __init__(self, files: Iterable[str]) -> None:
         self.files = tuple(files)
-        self.notes: list[str] = []
-        self._lines: list[tuple[str, list[bytes]]] | None = None
-        self._found: dict[bytes, tuple[KnownHost, ...]] = {}
+        self._unread: list[str] = []
+        self._read: list[HostFile] | None = None
+        self._found: dict[str, tuple[KnownHost, ...]] = {}
 
-    def lookup(self, host_names: Sequence[str], key: PublicKey) -> Verdict:
-        """Judge a plain key for the host called `host_names[0]` (as `known_hosts_name` makes it).
+    @property
+    def notes(self) -> list[str]:
+        """A line for each file that cannot be read, and each line looked at that cannot."""
+        bad = [
+            f"{f.path}:{n}: parse error in hostkeys file" for f in self._read or () for n in sorted(f.bad_lines)
+        ]
+        return self._unread + bad
 
-        Further names can only add trust or revocation: ssh takes a key that is known for the bare name when
-        nothing is known for "[host]:port", and thinks nothing of one that differs. Raises KeyFileError for a
-        file beyond `MAX_FILE_SIZE`.
+    def judge(self, host_name: str, key: PublicKey, more: HostFile | None = None) -> Verdict:
+        """Judge a key or a certificate for the host called `host_name` (as `known_hosts_name` makes it).
+
+        `more` is read after the files, as if it were one of them. Raises KeyFileError for a file beyond
+        `MAX_FILE_SIZE`, ProtocolError for a certificate that is malformed.
         """
-        first = self._judge(host_names[0], key)
-        if first.status != "new":
-            return first
-        for name in host_names[1:]:
-            verdict = self._judge(name, key)
-            if verdict.status in {"match", "revoked"}:
-                return verdict
-        return first
-
-    def key_types(self, host_name: str) -> tuple[str, ...]:
-        """The types of the keys trusted for `host_name`, each once, in the files' order."""
-        return tuple(dict.fromkeys(e.key.type for e in self.entries(host_name) if not e.marker))
-
-    def entries(self, host_name: str) -> tuple[KnownHost, ...]:
-        """All lines, @cert-authority and @revoked ones too, whose names match `host_name`."""
-        name = ascii_lower(host_name).encode("utf-8", "surrogateescape")
-        if name in self._found:  # asked for the order of algorithms first, for the verdict later
-            return self._found[name]
-        found: list[KnownHost] = []
-        for path, lines in self._all_lines():
-            for index in may_match(lines, name):
-                fields = _split(lines[index])
-                if fields is not None and matches(fields.names, name):
-                    self._keep(found, path, index, fields)
-        self._found[name] = tuple(found)
-        return self._found[name]
-
-    def entries_of(self, key: PublicKey) -> tuple[KnownHost, ...]:
-        """The trusted lines that hold `key` under any name, for the question about a new host."""
-        encoded = binascii.b2a_base64(key.blob, newline=False)
-        found: list[KnownHost] = []
-        for path, lines in self._all_lines():
-            for index, line in enumerate(lines):
-                if encoded in line and (fields := _split(line)) is not None:
-                    self._keep(found, path, index, fields)
-        return tuple(e for e in found if not e.marker and e.key.blob == key.blob)
-
-    def _judge(self, host_name: str, key: PublicKey) -> Verdict:
-        entries = self.entries(host_name)
         name = ascii_lower(host_name)
+        if more is None and not key.is_certificate and (known := self._known_at_once(name, key)):
+            return Verdict("match", name, known)
+        certificate = key.certificate() if key.is_certificate else None
+        trusted = certificate.ca if certificate else key
+        refused = {key.blob} if certificate is None else {certificate.key.blob, certificate.ca.blob}
+        marker = "@cert-authority" if certificate else ""
         match = changed = None
-        for entry in entries:
-            same = entry.key.blob == key.blob
-            if entry.marker == "@revoked" and same:
-                return Verdict("revoked", name, entry, entries)
-            if entry.marker:
+        for entry in self.entries(name, more):
+            if entry.marker == "@revoked" and entry.key.plain.blob in refused:
+                return Verdict("revoked", name, entry)
+            if entry.marker != marker:
                 continue
-            if same:
+            if entry.key.blob == trusted.blob:
                 match = match or entry
-            elif entry.key.type in KEY_TYPES:
+            elif not marker and plain_type(entry.key.type) in KEY_TYPES:
                 changed = entry
         if match:
-            return Verdict("match", name, match, entries)
-        return Verdict("changed" if changed else "new", name, changed, entries)
+            return Verdict("match", name, match)
+        return Verdict("changed" if changed else "new", name, changed)
 
-    def _keep(self, found: list[KnownHost], path: str, index: int, fields: _Fields) -> None:
-        """Add the line to `found` if its key can be read, else to `notes`."""
-        try:
-            key = decode_key(fields.key_type.decode("ascii"), fields.key)
-        except (KeyFileError, UnicodeDecodeError):
-            note = f"{path}:{index + 1}: parse error in hostkeys file"
-            if note not in self.notes:
-                self.notes.append(note)
-            return
-        names = fields.names.decode("utf-8", "surrogateescape")
-        found.append(KnownHost(path, index + 1, fields.marker, names, key))
-
-    def _all_lines(self) -> list[tuple[str, list[bytes]]]:
-        if self._lines is None:
-            self._lines = [(path, lines) for path in self.files if (lines := self._read(path)) is not None]
-        return self._lines
-
-    def _read(self, path: str) -> list[bytes] | None:
-        try:
-            with open(path, "rb") as file:
-                data = file.read(MAX_FILE_SIZE + 1)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "the path holds a NUL"
-            self.notes.append(f"hostkeys file {path} not read: {reason}")
+    def _known_at_once(self, name: str, key: PublicKey) -> KnownHost | None:
+        """The line that trusts `key` for `name`, where that can be told without going through thousands of hashes:
+        in large hashed files it is sooner found by the key."""
+        if name in self._found or not self._has_hashes():
             return None
-        if len(data) > MAX_FILE_SIZE:
-            raise KeyFileError(f"{path}: larger than 64 MiB, so not a known_hosts file")
-        lines = data.split(b"\n")
-        if b"\0" in data:  # to ssh a line ends there
-            lines = [line.partition(b"\0")[0] for line in lines]
-        return lines
-
-
-class _Fields(NamedTuple):
-    """A line taken apart, nothing decoded yet."""
-
-    marker: Marker
-    names: bytes
-    key_type: bytes
-    key: bytes
-
-
-def _split(line: bytes) -> _Fields | None:
-    """Take a line apart at blanks and tabs; None for a comment and for one that lacks a field, has a marker
-    that is not ours, or has two."""
-    words = [word for word in line.replace(b"\t", b" ").split(b" ") if word]
-    if not words or words[0].startswith(b"#"):
-        return None
-    marker: Marker = ""
-    if words[0].startswith(b"@"):
-        found = _MARKERS.get(words.pop(0))
-        if found is None:
+        if any(b"@revoked" in file.data for file in self._all()):
             return None
-        marker = found
-    if len(words) < 3 or words[0].startswith(b"@"):
-        return None
-    return _Fields(marker, words[0], words[1], words[2].strip(b"\r"))
+        encoded = name.encode("utf-8", "surrogateescape")
+        return next((known for file in self._all() if (known := file.is_known(encoded, key))), None)
 
+    def prefer_known(
+        self, algorithms: Sequence[str], host_names: Sequence[str], more: HostFile | None = None
+    ) -> tuple[str, ...]:
+        """`algorithms`, those whose keys are known for the host moved to the front, so that a server with several
+        keys shows one we can check (HostKeyAlgorithms in ssh_config(5)). The first of `host_names` of which
+        anything is known is the one that counts.
 
-def prefer_known(algorithms: Sequence[str], known_types: Iterable[str]) -> tuple[str, ...]:
-    """`algorithms`, those whose keys are known for the host moved to the front, so that a server with several
-    keys shows one we can check (HostKeyAlgorithms in ssh_config(5)).
+        With an authority that speaks for the host all certificates come to the front too. The order stays as it
+        is when the first algorithm's key, or that of its certificate, is known already.
+        """
+        if not algorithms:
+            return ()
+        types = {name: plain_type(key_type_of(name) or "") for name in algorithms}
+        first = types[algorithms[0]]
+        if self._can_know_only(first, host_names, more):
+            return tuple(algorithms)
+        entries: tuple[KnownHost, ...] = ()
+        for host_name in host_names:
+            if self._has_type(host_name, first, more):
+                return tuple(algorithms)
+            entries = self.entries(host_name, more)
+            if entries:
+                break
+        known = {entry.key.type for entry in entries if not entry.marker}
+        authority = any(entry.marker == "@cert-authority" for entry in entries)
+        ours = tuple(
+            name
+            for name in algorithms
+            if types[name] in known or (authority and key_type_of(name) in CERTIFICATE_TYPES)
+        )
+        return ours + tuple(name for name in algorithms if name not in ours)
 
-    The order stays as it is when the first algorithm's key is known already.
-    """
-    known = set(known_types)
-    if algorithms and key_type_of(algorithms[0]) in known:
-        return tuple(algorithms)
-    ours = tuple(name for name in algorithms if key_type_of(name) in known)
-    return ours + tuple(name for name in algorithms if name not in ours)
+    def _has_type(self, host_name: str, key_type: str, more: HostFile | None) -> bool:
+        """Whether a key of `key_type` is trusted for the host."""
+        name = ascii_lower(host_name)
+        if name in self._found or not self._has_hashes():
+            return any(e.key.type == key_type and not e.marker for e in self.entries(name, more))
+        encoded = name.encode("utf-8", "surrogateescape")  # most of the hashes need not be looked at
+        files = (*self._all(), more) if more else self._all()
+        return any(e.key.type == key_type and not e.marker for f in files for e in f.entries(encoded, key_type))
 
+    def _can_know_only(self, key_type: str, host_names: Sequence[str], more: HostFile | None) -> bool:
+        """Whether, without looking at any hash, no key of another type can be known for the host."""
+        if more or not self._has_hashes() or any(f.has_hashes_of_others(key_type) for f in self._all()):
+            return False
+        names = [ascii_lower(name).encode("utf-8", "surrogateescape") for name in host_names]
+        return not any(file.entries(name, None) for file in self._all() for name in names)
 
-def add(path: str, names: Sequence[str], key: PublicKey, hashed: bool) -> None:
-    """Append a line (or with `hashed` a line a name, as HashKnownHosts wants) that trusts `key` for `names`.
+    def _has_hashes(self) -> bool:
+        """Whether looking for a name may take a while."""
+        return any(file.has_hashes for file in self._all())
 
-    A ~/.ssh that is missing is made with mode 0700, a file with 0600. The file's last line is ended first if it
-    is not. One append carries all, so that several clients can add at once. Raises KeyFileError when the file
-    cannot be written, or a name cannot stand in a known_hosts file for itself alone.
-    """
-    lowered = [ascii_lower(name) for name in names]
-    for name in lowered:
-        if not name or not name.isprintable() or (not hashed and not set(name).isdisjoint(" ,*?!#|@")):
-            raise KeyFileError(f"{path}: the name {name} cannot be written to a known_hosts file")
-    fields = [hash_name(name) for name in lowered] if hashed else [",".join(lowered)]
-    text = "".join(f"{field} {key.line()}\n" for field in fields).encode("utf-8", "surrogateescape")
-    try:
-        _append(path, text)
-    except OSError as error:
-        raise KeyFileError(
-            f"Failed to add the host to the list of known hosts ({path}): {error.strerror or error}"
-        ) from None
+    def entries(self, host_name: str, more: HostFile | None = None) -> tuple[KnownHost, ...]:
+        """All lines, @cert-authority and @revoked ones too, whose names match `host_name`."""
+        name = ascii_lower(host_name)
+        encoded = name.encode("utf-8", "surrogateescape")
+        if name not in self._found:  # asked for the order of algorithms first, for the verdict later
+            self._found[name] = tuple(entry for file in self._all() for entry in file.entries(encoded))
+        return (*self._found[name], *more.entries(encoded)) if more else self._found[name]
 
+    def entries_of(self, key: PublicKey) -> tuple[KnownHost, ...]:
+        """All lines that hold `key`, or the key of a certificate, under any name."""
+        return tuple(entry for file in self._all() for entry in file.entries_of(key.plain))
 
-def _append(path: str, text: bytes) -> None:
-    folder = os.path.dirname(path)
-    if os.path.basename(folder) == ".ssh" and not os.path.isdir(folder):
-        os.mkdir(folder, 0o700)
-    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "rb+", buffering=0) as file:
-        if file.seekable() and file.seek(0, os.SEEK_END) > 0:
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                text = b"\n" + text
-        written = file.write(text)
-        if written != len(text):
-            raise OSError(f"only {written} of {len(text)} bytes were written")
+    def _all(self) -> list[HostFile]:
+        if self._read is None:
+            self._read = []
+            for path in self.files:
+                try:
+                    self._read.append(HostFile.read(path))
+                except (OSError, ValueError) as error:
+                    reason = error.strerror if isinstance(error, OSError) else "the path holds a NUL"
+                    self._unread.append(f"hostkeys file {path} not read: {reason}")
+        return self._read

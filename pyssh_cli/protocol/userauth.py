@@ -1,23 +1,64 @@
-"""User authentication (RFC 4252, RFC 4256): requests out, the server's answers in. Which to try is the owner's.
+"""User authentication (RFC 4252, 4256, 4462): requests out, the server's answers in. Which to try is the owner's.
 
 Requests may be sent without waiting for the answer to the one before; the server answers them in order, so what
 is outstanding is a queue. Until success, the answers allowed are FAILURE and SUCCESS, BANNER at any time, and the
 messages 60 to 79 of the method at the head of the queue; anything else is refused, and all of it after success.
+
+Methods of several rounds have a stage beside it: while answers or a proof are due, the server may ask nothing.
+
+    method                  stage        what may come
+    publickey-query                      PK_OK, which ends the request
+    password                             PASSWD_CHANGEREQ, which ends it too
+    keyboard-interactive    ASKED        INFO_REQUEST, then ANSWERING until `answer()`
+    gssapi-with-mic         ASKED        GSSAPI_RESPONSE, then TOKENS; GSSAPI_ERROR
+                            TOKENS       GSSAPI_TOKEN, GSSAPI_ERRTOK, GSSAPI_ERROR, until `gssapi_mic()`
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Literal, NamedTuple
 
 from pyssh_cli.errors import ProtocolError
 from pyssh_cli.protocol import messages as m
-from pyssh_cli.wire import Reader, boolean, name_list, string, text, uint32
+from pyssh_cli.wire import Reader, boolean, string, text, uint32
 
 MAX_PROMPTS = 128
 """More questions than this in one keyboard-interactive round are no honest server's."""
 
-Method = Literal["none", "publickey-query", "publickey", "password", "keyboard-interactive"]
+MAX_TOKENS = 64
+"""GSSAPI tokens of one exchange; Kerberos has one or two."""
+
+GSSAPI_RESPONSE = 60
+"""The messages of gssapi-with-mic (RFC 4462 section 3); 60 and 61 mean something else in other methods."""
+GSSAPI_TOKEN = 61
+GSSAPI_EXCHANGE_COMPLETE = 63
+GSSAPI_ERROR = 64
+GSSAPI_ERRTOK = 65
+GSSAPI_MIC = 66
+
+PUBLICKEY_HOST_BOUND = "publickey-hostbound-v00@openssh.com"
+"""A proof by key that also signs the server's host key (OpenSSH's PROTOCOL)."""
+
+Method = Literal[
+    "none",
+    "publickey-query",
+    "publickey",
+    "password",
+    "keyboard-interactive",
+    "hostbased",
+    "gssapi-with-mic",
+]
+
+
+class Stage(Enum):
+    """Where a method of several rounds is; see the table at the top."""
+
+    ASKED = auto()
+    ANSWERING = auto()
+    TOKENS = auto()
+    PROVEN = auto()
 
 
 class Success(NamedTuple):
@@ -66,7 +107,36 @@ class AnswersWanted(NamedTuple):
     prompts: tuple[Prompt, ...]
 
 
-Event = Success | Failure | Banner | KeyAccepted | PasswordChangeWanted | AnswersWanted
+class MechanismChosen(NamedTuple):
+    """The server takes a GSSAPI mechanism (RFC 4462 section 3.3): its OID in DER, not checked."""
+
+    mechanism: bytes
+
+
+class TokenReceived(NamedTuple):
+    """A token for the GSSAPI; `error` says that it tells of a failure, and a FAILURE follows it."""
+
+    token: bytes
+    error: bool
+
+
+class GssapiError(NamedTuple):
+    """What the server's GSSAPI has to complain of (RFC 4462 section 3.8), not cleaned; a FAILURE follows it."""
+
+    message: str
+
+
+Event = (
+    Success
+    | Failure
+    | Banner
+    | KeyAccepted
+    | PasswordChangeWanted
+    | AnswersWanted
+    | MechanismChosen
+    | TokenReceived
+    | GssapiError
+)
 
 
 class UserAuth:
@@ -78,7 +148,8 @@ class UserAuth:
         self._outstanding: list[Method] = []
         self._service_requested = False
         self._service_accepted = False
-        self._answers_due = False
+        self._stage = Stage.ASKED
+        self._tokens = 0
         self.done = False
 
     @property
@@ -93,6 +164,8 @@ class UserAuth:
 
     def _request(self, method: Method, name: str, fields: bytes) -> None:
         self._outstanding.append(method)
+        if len(self._outstanding) == 1:
+            self._stage = Stage.ASKED
         self._send(self._head(name), fields)
 
     def _head(self, name: str) -> bytes:
@@ -108,11 +181,44 @@ class UserAuth:
         fields = boolean(False) + string(algorithm.encode("ascii")) + string(blob)
         self._request("publickey-query", "publickey", fields)
 
-    def publickey(self, algorithm: str, blob: bytes, session_id: bytes, sign: Callable[[bytes], bytes]) -> None:
-        """Prove the key: `sign` is given what is to be signed (RFC 4252 section 7), returns the signature blob."""
+    def publickey(
+        self,
+        algorithm: str,
+        blob: bytes,
+        session_id: bytes,
+        sign: Callable[[bytes], bytes],
+        *,
+        host_key: bytes = b"",
+    ) -> None:
+        """Prove the key: `sign` is given what is to be signed (RFC 4252 section 7), returns the signature blob.
+
+        With `host_key`, for servers that announce publickey-hostbound@openssh.com, the proof holds for the server
+        with that host key only.
+        """
         fields = boolean(True) + string(algorithm.encode("ascii")) + string(blob)
-        signature = sign(string(session_id) + self._head("publickey") + fields)
-        self._request("publickey", "publickey", fields + string(signature))
+        name = "publickey"
+        if host_key:
+            name = PUBLICKEY_HOST_BOUND
+            fields += string(host_key)
+        signature = sign(string(session_id) + self._head(name) + fields)
+        self._request("publickey", name, fields + string(signature))
+
+    def hostbased(
+        self,
+        algorithm: str,
+        blob: bytes,
+        client: tuple[str, str],
+        session_id: bytes,
+        sign: Callable[[bytes], bytes],
+    ) -> None:
+        """Prove that the client's host vouches for the user (RFC 4252 section 9), with a key of that host's.
+
+        `client` is the host's name, as a domain name with its last dot, and the user's name there.
+        """
+        host, user = client
+        fields = string(algorithm.encode("ascii")) + string(blob) + text(host) + text(user)
+        signature = sign(string(session_id) + self._head("hostbased") + fields)
+        self._request("hostbased", "hostbased", fields + string(signature))
 
     def password(self, password: str, new_password: str | None = None) -> None:
         """Send a password, or with `new_password` change it (RFC 4252 section 8)."""
@@ -121,15 +227,43 @@ class UserAuth:
             fields += text(new_password)
         self._request("password", "password", fields)
 
-    def keyboard_interactive(self, devices: tuple[str, ...] = ()) -> None:
-        """Begin RFC 4256; the language tag is empty, `devices` are hints."""
-        self._request("keyboard-interactive", "keyboard-interactive", string(b"") + name_list(devices))
+    def keyboard_interactive(self, devices: str = "") -> None:
+        """Begin RFC 4256; the language tag is empty, `devices` are hints with commas between them."""
+        self._request("keyboard-interactive", "keyboard-interactive", string(b"") + text(devices))
 
     def answer(self, answers: list[str]) -> None:
         """The answers to the round asked for last, one each prompt."""
-        self._answers_due = False
+        self._stage = Stage.ASKED
         encoded = b"".join(text(answer) for answer in answers)
         self._send(bytes((m.USERAUTH_INFO_RESPONSE,)), uint32(len(answers)), encoded)
+
+    def gssapi(self, mechanism: bytes) -> None:
+        """Begin RFC 4462 with one mechanism: its OID in DER."""
+        self._tokens = 0
+        self._request("gssapi-with-mic", "gssapi-with-mic", uint32(1) + string(mechanism))
+
+    def gssapi_token(self, token: bytes, *, error: bool = False) -> None:
+        """A token of our GSSAPI's for the server's, or one that tells it of a failure here."""
+        number = GSSAPI_ERRTOK if error else GSSAPI_TOKEN
+        self._send(bytes((number,)), string(token))
+
+    def gssapi_signed(self, session_id: bytes) -> bytes:
+        """What the MIC is to be of (RFC 4462 section 3.5)."""
+        return string(session_id) + self._head("gssapi-with-mic")
+
+    def gssapi_mic(self, mic: bytes | None) -> None:
+        """The exchange is complete here; `mic` proves it, None where the mechanism protects no integrity."""
+        self._stage = Stage.PROVEN
+        if mic is None:
+            self._send(bytes((GSSAPI_EXCHANGE_COMPLETE,)))
+        else:
+            self._send(bytes((GSSAPI_MIC,)), string(mic))
+
+    def abandon(self) -> None:
+        """Give up the request whose turn it is: with the next one, the server forgets it and does not answer it
+        any more (RFC 4252 section 5.1). Only while the server waits for us."""
+        del self._outstanding[0]
+        self._stage = Stage.ASKED
 
     def receive(self, payload: memoryview) -> Event | None:
         """Take one message of the server's. Raises ProtocolError for what may not come now."""
@@ -148,12 +282,11 @@ class UserAuth:
         method = self._outstanding[0]
         if number == m.USERAUTH_SUCCESS:
             self._outstanding.clear()
-            self._answers_due = False
             self.done = True
             return Success()
         if number == m.USERAUTH_FAILURE:
             del self._outstanding[0]
-            self._answers_due = False
+            self._stage = Stage.ASKED
             methods, partial = reader.name_list(), reader.boolean()
             return Failure(method, methods, partial)
         if number == m.USERAUTH_PK_OK and method == "publickey-query":
@@ -162,11 +295,33 @@ class UserAuth:
         if number == m.USERAUTH_PASSWD_CHANGEREQ and method == "password":
             del self._outstanding[0]
             return PasswordChangeWanted(reader.text())
-        if number == m.USERAUTH_INFO_REQUEST and method == "keyboard-interactive" and not self._answers_due:
+        if number == m.USERAUTH_INFO_REQUEST and method == "keyboard-interactive" and self._stage is Stage.ASKED:
             wanted = self._info_request(reader)
-            self._answers_due = True
+            self._stage = Stage.ANSWERING
             return wanted
+        if method == "gssapi-with-mic":
+            event = self._gssapi_message(number, reader)
+            if event is not None:
+                return event
         raise ProtocolError(f"Unexpected {m.name_of(number)} during user authentication")
+
+    def _gssapi_message(self, number: int, reader: Reader) -> Event | None:
+        if number == GSSAPI_RESPONSE and self._stage is Stage.ASKED:
+            self._stage = Stage.TOKENS
+            return MechanismChosen(reader.string())
+        if number in {GSSAPI_TOKEN, GSSAPI_ERRTOK} and self._stage is Stage.TOKENS:
+            self._tokens += 1
+            if self._tokens > MAX_TOKENS:
+                raise ProtocolError("The server finds no end of GSSAPI tokens")
+            return TokenReceived(reader.string(), number == GSSAPI_ERRTOK)
+        if number == GSSAPI_ERROR:
+            self._tokens += 1
+            if self._tokens > MAX_TOKENS:
+                raise ProtocolError("The server finds no end of GSSAPI errors")
+            reader.uint32()
+            reader.uint32()
+            return GssapiError(reader.text())
+        return None
 
     @staticmethod
     def _info_request(reader: Reader) -> AnswersWanted:

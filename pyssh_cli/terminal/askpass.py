@@ -18,9 +18,9 @@ def askpass_policy(environment: Mapping[str, str]) -> Literal["first", "fallback
     """When to ask by askpass: before the terminal is thought of, when there is no terminal, or never.
 
     SSH_ASKPASS_REQUIRE may be "force" (first), "prefer" (first where there is a display) or "never"; without it,
-    and with anything else in it, a display makes askpass the fallback.
+    and with anything else in it, a display makes askpass the fallback. An empty DISPLAY is none.
     """
-    display = "DISPLAY" in environment or "WAYLAND_DISPLAY" in environment
+    display = bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
     match environment.get("SSH_ASKPASS_REQUIRE", "").lower():
         case "force":
             return "first"

@@ -80,7 +80,12 @@ class Client:
             *(f"IdentityFile {path}" for path in files),
             "IdentitiesOnly yes",
         ]
-        everywhere = [f"UserKnownHostsFile {self.known_hosts}", "GlobalKnownHostsFile /dev/null"]
+        everywhere = [
+            f"UserKnownHostsFile {self.known_hosts}",
+            "GlobalKnownHostsFile /dev/null",
+            "IgnoreUnknown WarnWeakCrypto",  # an ssh that stands in may be too old for it
+            "WarnWeakCrypto no",
+        ]
         text = ["Host box", *(f"    {line}" for line in settings), "Host *", *everywhere]
         self.config.write_text("".join(f"{line}\n" for line in text))
         self.config.chmod(0o600)

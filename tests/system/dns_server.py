@@ -1,8 +1,8 @@
 """A name server for the tests: it answers from a table, and notes what it was asked.
 
-It runs as a program of its own, in a network namespace of its own: `dns_server.py ZONE ASKED`. Only what the
-look-ups of a client need is here: questions by UDP for A and AAAA (RFC 1035, RFC 3596), chains of CNAMEs, and the
-ways to fail.
+It runs as a program of its own, in a network namespace of its own: `dns_server.py ZONE ASKED [ADDRESS]`. Only what
+the look-ups of a client need is here: questions by UDP for A, AAAA and SSHFP (RFC 1035, RFC 3596, RFC 4255),
+chains of CNAMEs, the word that signatures were checked (RFC 4035), and the ways to fail.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import sys
 from pathlib import Path
 
 Zone = dict[str, list[tuple[str, str]]]
-"""(type, value) by name in lower case, without the last dot. SERVFAIL and SILENT are types without a value."""
+"""(type, value) by name in lower case, without the last dot. SERVFAIL, SILENT and SECURE are types without a
+value; the value of an SSHFP is its two numbers, one digit each, and the fingerprint in hex."""
 
-_TYPES = {"A": 1, "CNAME": 5, "AAAA": 28}
+_TYPES = {"A": 1, "CNAME": 5, "AAAA": 28, "SSHFP": 44}
+_AUTHENTIC = 0x0020
 _NO_SUCH_NAME, _SERVER_FAILURE = 3, 2
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCSIFADDR, _IFF_UP = 0x8913, 0x8914, 0x8916, 1
 
 
 def read_zone(text: str) -> Zone:
@@ -58,7 +60,8 @@ def answer(zone: Zone, query: bytes) -> tuple[str, bytes | None]:
             break
         records.append(_record(wanted, "CNAME", target))
         wanted = target
-    flags = 0x8580 | code  # a reply, authoritative, recursion there
+    secure = ("SECURE", "") in zone.get(name.lower(), [])
+    flags = 0x8580 | (_AUTHENTIC if secure else 0) | code  # a reply, authoritative, recursion there
     head = query[:2] + struct.pack(">HHHHH", flags, 1, len(records), 0, 0)
     return f"{name}. {kind}", head + question + b"".join(records)
 
@@ -66,6 +69,8 @@ def answer(zone: Zone, query: bytes) -> tuple[str, bytes | None]:
 def _record(name: str, kind: str, value: str) -> bytes:
     if kind == "CNAME":
         data = _name(value)
+    elif kind == "SSHFP":
+        data = bytes((int(value[0]), int(value[1]))) + bytes.fromhex(value[2:])
     else:
         data = socket.inet_pton(socket.AF_INET if kind == "A" else socket.AF_INET6, value)
     return _name(name) + struct.pack(">HHIH", _TYPES[kind], 1, 60, len(data)) + data
@@ -93,10 +98,22 @@ def loopback(*, up: bool) -> None:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | (_IFF_UP if up else 0)))
 
 
-def main(zone_file: str, asked_file: str) -> None:
-    """Serve on 127.0.0.1 port 53 until killed; `asked_file` gets a line a question. Says "ready" when it is."""
+def add_address(address: str) -> None:
+    """Give the loopback interface another IPv4 address, which is not one of 127.0.0.0/8."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        where = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton(address))
+        fcntl.ioctl(any_socket, _SIOCSIFADDR, struct.pack("16s16s8x", b"lo:1", where))
+
+
+def main(zone_file: str, asked_file: str, address: str = "") -> None:
+    """Serve on 127.0.0.1 port 53 until killed; `asked_file` gets a line a question. Says "ready" when it is.
+
+    `address` is one that this machine shall have too.
+    """
     zone = read_zone(Path(zone_file).read_text())
     loopback(up=True)
+    if address:
+        add_address(address)
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
         Path(asked_file).open("a", buffering=1) as asked,

@@ -86,6 +86,11 @@ def test_open_quotes_are_refused(text: str) -> None:
         split_words(text)
 
 
+def test_a_comment_may_be_words_like_others() -> None:
+    assert split_words("a #b c", comments=False) == ["a", "#b", "c"]
+    assert split_words("'a' #b c", comments=False) == ["a", "#b", "c"]
+
+
 @pytest.mark.parametrize(
     ("text", "pattern", "fits"),
     [

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
+import sys
+import threading
 import time
+from collections.abc import Callable, Sequence
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 
 from pyssh_cli.errors import KeyFileError
-from pyssh_cli.keys import known_hosts
+from pyssh_cli.keys import known_hosts, known_hosts_file
 from pyssh_cli.keys.host_patterns import hash_name, matches, wildcard_match
 from pyssh_cli.keys.known_hosts import KnownHosts, known_hosts_name
 from pyssh_cli.keys.public import PublicKey
 from pyssh_cli.wire import mpint, string
+from tests.unit.keygen import certify, make
 
 
 def ed25519(number: int) -> PublicKey:
@@ -43,7 +49,7 @@ def test_names() -> None:
 def test_match_names_file_and_line(tmp_path: Path) -> None:
     known = hosts(tmp_path / "kh", "# comment", "", f"other {THEIRS.line()}", f"  Host,h2 {OURS.line('me')}")
     for name in ("host", "HOST", "h2"):
-        verdict = known.lookup([name], OURS)
+        verdict = known.judge(name, OURS)
         assert verdict.status == "match"
         assert verdict.entry is not None
         assert (verdict.entry.file, verdict.entry.line, verdict.entry.names) == (
@@ -51,24 +57,23 @@ def test_match_names_file_and_line(tmp_path: Path) -> None:
             4,
             "Host,h2",
         )
-    assert known.lookup(["hos"], OURS).status == "new"
-    assert known.lookup(["host,h2"], OURS).status == "new"
+    assert known.judge("hos", OURS).status == "new"
+    assert known.judge("host,h2", OURS).status == "new"
 
 
 def test_changed_names_the_last_line_that_differs(tmp_path: Path) -> None:
     known = hosts(
         tmp_path / "kh", f"h {THEIRS.line()}", f"h {RSA.line()}", f"* {ed25519(3).line()}", f"x {OURS.line()}"
     )
-    verdict = known.lookup(["h"], OURS)
+    verdict = known.judge("h", OURS)
     assert verdict.status == "changed"
     assert verdict.entry is not None
     assert (verdict.entry.line, verdict.entry.key) == (3, ed25519(3))
-    assert [e.line for e in verdict.entries] == [1, 2, 3]
-    assert [e.line for e in verdict.other_types] == [2]
+    assert [e.line for e in known.entries("h")] == [1, 2, 3]
 
 
 def test_a_key_of_another_type_counts_as_changed_as_for_ssh(tmp_path: Path) -> None:
-    verdict = hosts(tmp_path / "kh", f"h {RSA.line()}").lookup(["h"], OURS)
+    verdict = hosts(tmp_path / "kh", f"h {RSA.line()}").judge("h", OURS)
     assert verdict.status == "changed"
     assert verdict.entry is not None
     assert verdict.entry.key.short_name == "RSA"
@@ -77,47 +82,34 @@ def test_a_key_of_another_type_counts_as_changed_as_for_ssh(tmp_path: Path) -> N
 def test_a_type_that_ssh_does_not_know_never_counts_as_changed(tmp_path: Path) -> None:
     strange = PublicKey.parse(string(b"ssh-strange") + b"x")
     known = hosts(tmp_path / "kh", f"h {strange.line()}")
-    assert known.lookup(["h"], OURS).status == "new"
-    assert known.lookup(["h"], strange).status == "match"
+    assert known.judge("h", OURS).status == "new"
+    assert known.judge("h", strange).status == "match"
 
 
 def test_match_wins_over_lines_that_differ(tmp_path: Path) -> None:
     known = hosts(tmp_path / "kh", f"h {THEIRS.line()}", f"h {OURS.line()}", f"h {RSA.line()}", f"h {OURS.line()}")
-    verdict = known.lookup(["h"], OURS)
+    verdict = known.judge("h", OURS)
     assert verdict.status == "match"
     assert verdict.entry is not None
     assert verdict.entry.line == 2
-    assert known.key_types("h") == ("ssh-ed25519", "ssh-rsa")
 
 
 def test_revoked_wins_over_everything(tmp_path: Path) -> None:
     known = hosts(tmp_path / "kh", f"h {OURS.line()}", f"@revoked * {OURS.line()}", f"@revoked g {THEIRS.line()}")
-    verdict = known.lookup(["h"], OURS)
+    verdict = known.judge("h", OURS)
     assert verdict.status == "revoked"
     assert verdict.entry is not None
     assert (verdict.entry.line, verdict.entry.marker) == (2, "@revoked")
-    assert known.lookup(["unheard-of"], OURS).status == "revoked"
-    assert known.lookup(["unheard-of"], THEIRS).status == "new"
-    assert known.key_types("unheard-of") == ()
+    assert known.judge("unheard-of", OURS).status == "revoked"
+    assert known.judge("unheard-of", THEIRS).status == "new"
 
 
 def test_certificate_authorities_are_kept_but_do_not_speak_for_plain_keys(tmp_path: Path) -> None:
     known = hosts(tmp_path / "kh", f"@cert-authority *.example.com {OURS.line()}")
-    verdict = known.lookup(["a.example.com"], OURS)
+    verdict = known.judge("a.example.com", OURS)
     assert verdict.status == "new"
-    assert [e.marker for e in verdict.entries] == ["@cert-authority"]
-    assert known.lookup(["a.example.com"], THEIRS).status == "new"
-
-
-def test_the_bare_name_may_only_add_trust(tmp_path: Path) -> None:
-    names = ["[h]:2222", "h"]
-    path = tmp_path / "kh"
-    assert hosts(path, f"h {OURS.line()}").lookup(names, OURS).name == "h"
-    assert hosts(path, f"h {OURS.line()}").lookup(names, OURS).status == "match"
-    assert hosts(path, f"h {THEIRS.line()}").lookup(names, OURS).status == "new"
-    assert hosts(path, f"@revoked h {OURS.line()}").lookup(names, OURS).status == "revoked"
-    both = hosts(path, f"h {OURS.line()}", f"[h]:2222 {THEIRS.line()}")
-    assert both.lookup(names, OURS).status == "changed"
+    assert [e.marker for e in known.entries("a.example.com")] == ["@cert-authority"]
+    assert known.judge("a.example.com", THEIRS).status == "new"
 
 
 def test_several_files_and_missing_ones(tmp_path: Path) -> None:
@@ -125,7 +117,7 @@ def test_several_files_and_missing_ones(tmp_path: Path) -> None:
     (tmp_path / "c").write_text(f"h {THEIRS.line()}\n")
     known = KnownHosts([str(tmp_path / name) for name in ("missing", "b", "c")] + [str(tmp_path), "\0"])
     for key, name in ((OURS, "b"), (THEIRS, "c")):
-        entry = known.lookup(["h"], key).entry
+        entry = known.judge("h", key).entry
         assert entry is not None
         assert entry.file == str(tmp_path / name)
     assert len(known.notes) == 3
@@ -159,27 +151,25 @@ def test_several_files_and_missing_ones(tmp_path: Path) -> None:
 )
 def test_lines_that_say_nothing(tmp_path: Path, line: str) -> None:
     known = hosts(tmp_path / "kh", line, f"h {THEIRS.line()}")
-    verdict = known.lookup(["h"], THEIRS)
+    verdict = known.judge("h", THEIRS)
     assert verdict.status == "match"
-    assert [e.line for e in verdict.entries] == [2]
+    assert [e.line for e in known.entries("h")] == [2]
 
 
 def test_malformed_keys_are_noted_once(tmp_path: Path) -> None:
     known = hosts(tmp_path / "kh", "h ssh-ed25519 AAAA")
-    known.lookup(["h"], OURS)
-    known.lookup(["h"], OURS)
+    known.judge("h", OURS)
+    known.judge("h", OURS)
     assert known.notes == [f"{tmp_path / 'kh'}:1: parse error in hostkeys file"]
 
 
 def test_layout_that_ssh_allows(tmp_path: Path) -> None:
     spaced = "\t ".join(["", "@revoked", "h", *OURS.line().split(), "a", "b"])
-    assert hosts(tmp_path / "kh", spaced).lookup(["h"], OURS).status == "revoked"
-    assert hosts(tmp_path / "kh", f"h, {OURS.line()}\r").lookup(["h"], OURS).status == "match"
+    assert hosts(tmp_path / "kh", spaced).judge("h", OURS).status == "revoked"
+    assert hosts(tmp_path / "kh", f"h, {OURS.line()}\r").judge("h", OURS).status == "match"
     (tmp_path / "kh").write_text(f"h {OURS.line()}")
-    assert KnownHosts([str(tmp_path / "kh")]).lookup(["h"], OURS).status == "match"
-    assert (
-        hosts(tmp_path / "kh", f"@revoked {hash_name('h')} {OURS.line()}").lookup(["h"], OURS).status == "revoked"
-    )
+    assert KnownHosts([str(tmp_path / "kh")]).judge("h", OURS).status == "match"
+    assert hosts(tmp_path / "kh", f"@revoked {hash_name('h')} {OURS.line()}").judge("h", OURS).status == "revoked"
 
 
 PATTERNS = [
@@ -231,11 +221,11 @@ def test_hashed_entries_are_those_of_ssh_keygen(tmp_path: Path) -> None:
     assert "example" not in path.read_text()
     known = KnownHosts([str(path)])
     for name, key in (("one.example.com", OURS), ("TWO", OURS), ("[three]:2222", THEIRS)):
-        verdict = known.lookup([name], key)
+        verdict = known.judge(name, key)
         assert verdict.status == "match"
         assert verdict.entry is not None
         assert verdict.entry.shown_names == "[hashed name]"
-    assert known.lookup(["three"], THEIRS).status == "new"
+    assert known.judge("three", THEIRS).status == "new"
 
 
 def test_wildcards_take_time_in_proportion() -> None:
@@ -258,21 +248,40 @@ def test_other_names_of_a_key(tmp_path: Path) -> None:
         f"@revoked e {OURS.line()}",
         f"f {THEIRS.line(OURS.line())}",
     )
-    assert [(e.line, e.shown_names) for e in known.entries_of(OURS)] == [(1, "a,b"), (2, "[hashed name]")]
+    assert [(e.line, e.shown_names) for e in known.entries_of(OURS)] == [
+        *((1, "a,b"), (2, "[hashed name]"), (4, "e")),
+    ]
 
 
-def test_known_types_come_first() -> None:
+@pytest.mark.parametrize("hashed", [False, True])
+def test_known_types_come_first(tmp_path: Path, hashed: bool) -> None:
     algorithms = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256")
-    prefer = known_hosts.prefer_known
-    assert prefer(algorithms, ()) == algorithms
-    assert prefer((), ["ssh-rsa"]) == ()
-    assert prefer(algorithms, ["ssh-rsa", "ssh-ed25519"]) == algorithms
-    assert prefer(algorithms, ["ssh-rsa"]) == (
-        "rsa-sha2-512",
-        "rsa-sha2-256",
-        "ssh-ed25519",
-        "ecdsa-sha2-nistp256",
-    )
+    rsa_first = ("rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519", "ecdsa-sha2-nistp256")
+
+    def prefer(*keys: PublicKey, names: Sequence[str] = ("h",), offer: tuple[str, ...] = algorithms) -> object:
+        known_as = [hash_name(name) if hashed else name for name in ("h", "h", "g", "i")]
+        lines = [f"{name} {key.line()}" for name, key in zip(known_as, keys, strict=False)]
+        return hosts(tmp_path / "kh", *lines).prefer_known(offer, names)
+
+    assert prefer() == algorithms
+    assert prefer(RSA, offer=()) == ()
+    assert prefer(RSA, OURS) == algorithms
+    assert prefer(RSA) == rsa_first
+    assert prefer(OURS, OURS, RSA, names=["h", "g"]) == algorithms
+    assert prefer(OURS, OURS, RSA, names=["f", "g"]) == rsa_first
+    assert prefer(RSA, RSA, OURS, names=["h", "g"]) == rsa_first
+
+
+def test_what_a_command_says_is_read_behind_the_files(tmp_path: Path) -> None:
+    known = hosts(tmp_path / "kh", f"h {THEIRS.line()}")
+    more = known_hosts.HostFile("command", f"h {OURS.line()}\ng {RSA.line()}\n".encode())
+    entry = known.judge("h", OURS, more).entry
+    assert entry is not None
+    assert (entry.file, entry.line) == ("command", 1)
+    assert known.judge("h", OURS).status == "changed"
+    assert known.prefer_known(("ssh-ed25519", "rsa-sha2-512"), ["g"], more) == ("rsa-sha2-512", "ssh-ed25519")
+    revoked = known_hosts.HostFile("command", f"@revoked * {THEIRS.line()}\n".encode())
+    assert known.judge("h", THEIRS, revoked).status == "revoked"
 
 
 @pytest.mark.parametrize("hashed", [False, True])
@@ -286,7 +295,7 @@ def test_added_lines_are_found_by_ssh_keygen_and_by_us(tmp_path: Path, hashed: b
     assert ("example" in path.read_text()) != hashed
     known = KnownHosts([str(path)])
     for name, key in (("host.example", OURS), ("10.0.0.1", OURS), ("[h]:2222", THEIRS)):
-        assert known.lookup([name], key).status == "match"
+        assert known.judge(name, key).status == "match"
         found = subprocess.run(["ssh-keygen", "-F", name, "-f", path], check=True, capture_output=True).stdout
         assert key.line().encode() in found
 
@@ -314,12 +323,237 @@ def test_names_that_would_mean_more_than_themselves_are_not_written(tmp_path: Pa
     assert not (tmp_path / "kh").exists()
 
 
+# Certificates
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> tuple[PublicKey, PublicKey, PublicKey]:
+    """An authority, a host's key and its certificate."""
+    folder = tmp_path_factory.mktemp("certified")
+    authority, key = make(folder / "ca", "ed25519"), make(folder / "host", "ecdsa-256")
+    return authority, key, certify(folder / "ca", folder / "host", "-h", "-n", "h")
+
+
+def test_a_certificate_is_known_by_its_authority(
+    tmp_path: Path, certified: tuple[PublicKey, PublicKey, PublicKey]
+) -> None:
+    authority, key, certificate = certified
+    known = hosts(
+        tmp_path / "kh",
+        f"h {THEIRS.line()}",
+        f"@cert-authority * {RSA.line()}",
+        f"@cert-authority *.x,h {authority.line()}",
+    )
+    verdict = known.judge("h", certificate)
+    assert verdict.status == "match"
+    assert verdict.entry is not None
+    assert (verdict.entry.line, verdict.entry.key) == (3, authority)
+    assert known.judge("a.x", certificate).status == "match"
+    assert known.judge("g", certificate).status == "new"
+    assert known.judge("h", key).status == "changed"
+
+
+def test_a_plain_line_speaks_for_no_certificate(
+    tmp_path: Path, certified: tuple[PublicKey, PublicKey, PublicKey]
+) -> None:
+    authority, key, certificate = certified
+    known = hosts(tmp_path / "kh", f"h {authority.line()}", f"h {key.line()}", f"h {certificate.line()}")
+    assert known.judge("h", certificate).status == "new"
+    assert known.judge("h", certificate.plain).status == "match"
+
+
+def test_the_key_of_a_certificate_and_its_authoritys_may_be_revoked(
+    tmp_path: Path, certified: tuple[PublicKey, PublicKey, PublicKey]
+) -> None:
+    authority, key, certificate = certified
+    trust = f"@cert-authority * {authority.line()}"
+    for revoked in (authority, key, certificate):
+        verdict = hosts(tmp_path / "kh", trust, f"@revoked * {revoked.line()}").judge("h", certificate)
+        assert verdict.status == "revoked"
+        assert verdict.entry is not None
+        assert verdict.entry.line == 2
+    assert hosts(tmp_path / "kh", trust, f"@revoked * {OURS.line()}").judge("h", certificate).status == "match"
+
+
+def test_certificates_come_first_where_an_authority_is_known(tmp_path: Path) -> None:
+    cert, rsa_cert = "ssh-ed25519-cert-v01@openssh.com", "rsa-sha2-512-cert-v01@openssh.com"
+    algorithms = ("ecdsa-sha2-nistp256", cert, rsa_cert, "ssh-ed25519", "rsa-sha2-512")
+    authority = f"@cert-authority * {THEIRS.line()}"
+    assert hosts(tmp_path / "kh", authority).prefer_known(algorithms, ["h"]) == (
+        *(cert, rsa_cert),
+        *("ecdsa-sha2-nistp256", "ssh-ed25519", "rsa-sha2-512"),
+    )
+    ordered = hosts(tmp_path / "kh", f"h {RSA.line()}").prefer_known(algorithms, ["h"])
+    assert ordered[:2] == (rsa_cert, "rsa-sha2-512")
+    both = hosts(tmp_path / "kh", authority, f"h {OURS.line()}")
+    assert both.prefer_known(algorithms[1:], ["h"]) == algorithms[1:]
+
+
+# Bringing a host's lines up to date
+
+
+OTHERS = (
+    b"# comment\r\n",
+    b"  h \t" + RSA.line().encode() + b"  note\r\n",
+    b"@cert-authority h " + OURS.line().encode() + b"\n",
+    b"@revoked h " + OURS.line().encode() + b"\n",
+    b"\xff\0 broken\n",
+    b"\n",
+    b"g,h " + OURS.line().encode() + b"\n",
+    b"* " + OURS.line().encode() + b"\n",
+)
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+def test_keys_are_added_and_taken_out_and_all_else_stays(tmp_path: Path, hashed: bool) -> None:
+    path = tmp_path / "kh"
+    gone = f"H {OURS.line()}\n".encode()
+    hashed_gone = f"{hash_name('h')} {OURS.line('x')}\n".encode()
+    path.write_bytes(OTHERS[0] + gone + b"".join(OTHERS[1:]) + hashed_gone)
+    path.chmod(0o640)
+    done = known_hosts.update(str(path), ["h"], [RSA, THEIRS, THEIRS], [OURS], hashed)
+    assert done.added == (THEIRS,)
+    assert [e.line for e in done.removed] == [2, 10]
+    assert [e.line for e in done.kept] == [8, 9]
+    content = path.read_bytes()
+    assert content.startswith(b"".join(OTHERS))
+    line = content[len(b"".join(OTHERS)) :].decode()
+    assert line.endswith(f" {THEIRS.line()}\n")
+    assert line.startswith("|1|" if hashed else "h ")
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "kh.old").read_bytes() == OTHERS[0] + gone + b"".join(OTHERS[1:]) + hashed_gone
+    assert sorted(os.listdir(tmp_path)) == ["kh", "kh.old"]
+    assert KnownHosts([str(path)]).judge("h", THEIRS).status == "match"
+
+
+def test_nothing_is_written_when_nothing_changes(tmp_path: Path) -> None:
+    path = tmp_path / "kh"
+    path.write_text(f"h {OURS.line()}")
+    before = path.stat()
+    assert known_hosts.update(str(path), ["h"], [OURS], [THEIRS], hashed=False) == ((), (), ())
+    after = path.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_additions_alone_are_appended(tmp_path: Path) -> None:
+    path = tmp_path / "kh"
+    path.write_text(f"h {OURS.line()}")
+    inode = path.stat().st_ino
+    known_hosts.update(str(path), ["h", "10.0.0.1"], [OURS, THEIRS], [], hashed=False)
+    assert path.read_text() == f"h {OURS.line()}\nh,10.0.0.1 {THEIRS.line()}\n"
+    assert path.stat().st_ino == inode
+
+
+def test_a_line_for_several_names_of_the_same_host_may_go(tmp_path: Path) -> None:
+    path = tmp_path / "kh"
+    path.write_text(f"h,10.0.0.1 {OURS.line()}\n10.0.0.1 {OURS.line()}\nh,!g {OURS.line()}\n")
+    done = known_hosts.update(str(path), ["h", "10.0.0.1"], [], [OURS], hashed=False)
+    assert [e.line for e in done.removed] == [1, 2]
+    assert path.read_text() == f"h,!g {OURS.line()}\n"
+
+
+def test_a_file_behind_symbolic_links_is_replaced_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    real, link = tmp_path / "real" / "kh", tmp_path / "kh"
+    real.write_text(f"h {OURS.line()}\n")
+    (tmp_path / "middle").symlink_to("real/kh")
+    link.symlink_to("middle")
+    known_hosts.update(str(link), ["h"], [THEIRS], [OURS], hashed=False)
+    assert link.is_symlink()
+    assert real.read_text() == f"h {THEIRS.line()}\n"
+
+
+def test_a_file_that_is_missing_is_made(tmp_path: Path) -> None:
+    path = tmp_path / ".ssh" / "kh"
+    assert known_hosts.update(str(path), ["h"], [OURS], [], hashed=False).added == (OURS,)
+    assert path.read_text() == f"h {OURS.line()}\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_updates_that_cannot_be_written(tmp_path: Path) -> None:
+    assert known_hosts.update("/dev/null", ["h"], [OURS], [OURS], hashed=False).removed == ()
+    for path in (tmp_path, tmp_path / "missing" / "kh", Path("/dev/full")):
+        with pytest.raises(KeyFileError, match="cannot be updated"):
+            known_hosts.update(str(path), ["h"], [OURS], [], hashed=False)
+    path = tmp_path / "kh"
+    with pytest.raises(KeyFileError, match="cannot be written"):
+        known_hosts.update(str(path), ["*"], [OURS], [], hashed=False)
+    path.write_text(f"h {OURS.line()}\n")
+    (tmp_path / "kh.old").mkdir()  # nothing that could be unlinked
+    with pytest.raises(KeyFileError, match="cannot be updated"):
+        known_hosts.update(str(path), ["h"], [], [OURS], hashed=False)
+    assert path.read_text() == f"h {OURS.line()}\n"
+    assert sorted(os.listdir(tmp_path)) == ["kh", "kh.old"]
+
+
+WRITER = """
+import sys
+from pyssh_cli.keys import known_hosts
+from pyssh_cli.keys.public import PublicKey
+from pyssh_cli.wire import string
+path, own = sys.argv[1], int(sys.argv[2])
+keys = [PublicKey.parse(string(b"ssh-ed25519") + string(bytes([own, n]) * 16)) for n in range(50)]
+for number, key in enumerate(keys):
+    known_hosts.add(path, [f"h{own}-{number}"], key, False)
+    known_hosts.update(path, [f"u{own}"], [key], keys[:number], False)
+"""
+
+
+def test_several_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "kh"
+    path.write_text(f"first {OURS.line()}\n")
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, path, str(own)]) for own in range(3)]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    lines = path.read_text().splitlines()
+    names = [line.split()[0] for line in lines]
+    expected = ["first", *(f"h{own}-{n}" for own in range(3) for n in range(50)), *(f"u{own}" for own in range(3))]
+    assert sorted(names) == sorted(expected)
+    assert all(len(line.split()) >= 3 for line in lines)
+
+
+def test_whoever_keeps_the_lock_does_not_keep_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "kh"
+    path.write_text(f"h {OURS.line()}\n")
+    monkeypatch.setattr(known_hosts_file, "LOCK_PATIENCE", 0.05)
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        known_hosts.add(str(path), ["g"], OURS, hashed=False)
+    assert len(path.read_text().splitlines()) == 2
+
+
+# Large files
+
+
+LAYOUTS = (
+    f"x {THEIRS.line()}",
+    f"a,H {THEIRS.line('h')}",
+    f"{hash_name('h')} {THEIRS.line()}",
+    f"\t@revoked  {hash_name('h')} {THEIRS.line()}",
+    f"h* {THEIRS.line()} ** ? h",
+)
+
+
+def test_lines_are_found_whatever_stands_around_them(tmp_path: Path) -> None:
+    path = tmp_path / "kh"
+    for lines in permutations(LAYOUTS):
+        path.write_text("\n".join(lines))
+        found = {e.line for e in KnownHosts([str(path)]).entries("h")}
+        assert found == {lines.index(line) + 1 for line in LAYOUTS[1:]}
+
+
+def test_a_hundred_thousand_plain_lines_are_quick(tmp_path: Path) -> None:
+    known = hosts(tmp_path / "kh", *(f"host{i}.example,10.0.0.{i} {OURS.line()}" for i in range(100_000)))
+    started = time.process_time()
+    verdict = known.judge("host99999.example", OURS)
+    assert verdict.entry is not None
+    assert verdict.entry.line == 100_000
+
+
 def test_ten_thousand_hashed_lines_are_quick(tmp_path: Path) -> None:
     lines = [f"{hash_name(f'host{i}')} {OURS.line()}" for i in range(10_000)]
     known = hosts(tmp_path / "kh", *lines)
     started = time.process_time()
-    verdict = known.lookup(["host9999"], OURS)
-    spent = time.process_time() - started
+    verdict = known.judge("host9999", OURS)
     assert verdict.status == "match"
     assert verdict.entry is not None
     assert verdict.entry.line == 10_000
@@ -328,10 +562,57 @@ def test_ten_thousand_hashed_lines_are_quick(tmp_path: Path) -> None:
 
 def test_a_file_without_end_is_refused() -> None:
     with pytest.raises(KeyFileError, match="64 MiB"):
-        KnownHosts(["/dev/zero"]).lookup(["h"], OURS)
+        KnownHosts(["/dev/zero"]).judge("h", OURS)
 
 
 def test_any_bytes_are_survived(tmp_path: Path) -> None:
     path = tmp_path / "kh"
     path.write_bytes(os.urandom(200_000) + f"\nh {OURS.line()}\n".encode())
-    assert KnownHosts([str(path)]).lookup(["h"], OURS).status == "match"
+    assert KnownHosts([str(path)]).judge("h", OURS).status == "match"
+
+
+def test_pipes_are_read_to_their_end_and_those_without_a_writer_are_empty(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    assert KnownHosts([str(path)]).judge("h", OURS).status == "new"
+    reader, writer = os.pipe()
+    text = b"x " * 100_000 + f"\nh {OURS.line()}\n".encode()
+
+    def write() -> None:
+        with os.fdopen(writer, "wb") as end:
+            end.write(text)
+
+    late = threading.Timer(0.05, write)
+    late.start()
+    with os.fdopen(reader, "rb"):
+        assert KnownHosts([f"/dev/fd/{reader}"]).judge("h", OURS).status == "match"
+    late.join()
+
+
+def test_a_line_of_a_megabyte_is_no_hindrance(tmp_path: Path) -> None:
+    names = ",".join(f"host{i}" for i in range(150_000))
+    known = hosts(tmp_path / "kh", f"{names} {OURS.line()}", f"h {THEIRS.line()} {'x' * 1_000_000}")
+    assert known.judge("host149999", OURS).status == "match"
+    assert known.judge("h", THEIRS).status == "match"
+
+
+def test_a_directory_and_what_may_not_be_read_are_noted(tmp_path: Path) -> None:
+    known = KnownHosts([str(tmp_path), str(tmp_path / "missing"), "/dev/null", "\0"])
+    assert known.judge("h", OURS).status == "new"
+    assert [note.rpartition(": ")[2] for note in known.notes] == [
+        *("Is a directory", "No such file or directory", "the path holds a NUL"),
+    ]
+
+
+@pytest.mark.parametrize("kinds", [(ed25519,), (ed25519, rsa, rsa)])
+def test_a_hundred_thousand_hashed_lines(
+    tmp_path: Path, kinds: Sequence[Callable[[int], PublicKey]]
+) -> None:
+    types = len(kinds)
+    lines = [f"{hash_name(f'host{i // types}')} {kinds[i % types](i).line()}" for i in range(99_999)]
+    known = hosts(tmp_path / "kh", *lines, f"@cert-authority x {RSA.line()}")
+    offer = known.prefer_known(("ssh-ed25519", "rsa-sha2-512"), [f"host{99_000 // types}"])
+    verdict = known.judge(f"host{99_000 // types}", ed25519(99_000))
+    assert offer == ("ssh-ed25519", "rsa-sha2-512")
+    assert verdict.entry is not None
+    assert verdict.entry.line == 99_001

@@ -71,7 +71,7 @@ def test_request_bytes() -> None:
     auth.password("pässword")
     auth.password("old", "new")
     auth.keyboard_interactive()
-    auth.keyboard_interactive(("pam", "otp"))
+    auth.keyboard_interactive("pam,otp")
     auth.answer(["one", "", "dréi"])
     auth.answer([])
     assert session.sent == [
@@ -360,3 +360,139 @@ def test_any_bytes_give_a_protocol_error_or_an_event() -> None:
                 session.receive(bytes(payload[: random.randint(1, len(payload))]))
             except ProtocolError:
                 break
+
+
+# Proofs by hosts ------------------------------------------------------------------------------------------------
+
+
+def test_proof_bound_to_the_host_key() -> None:
+    """OpenSSH's PROTOCOL, publickey-hostbound@openssh.com: the host key follows the key, and is signed with it."""
+    session = Session()
+    signed = []
+
+    def note(data: bytes) -> bytes:
+        signed.append(data)
+        return b"the signature blob"
+
+    session.auth.publickey("ssh-ed25519", b"the blob", b"H" * 32, note, host_key=b"the host's")
+    request = (
+        HEAD + text("publickey-hostbound-v00@openssh.com") + b"\1" + text("ssh-ed25519") + string(b"the blob")
+    )
+    request += string(b"the host's")
+    assert signed == [string(b"H" * 32) + request]
+    assert session.sent[-1] == request + string(b"the signature blob")
+    assert session.auth.awaits_proof
+    assert session.receive(FAILURE) == ua.Failure("publickey", ("publickey", "password"), False)
+
+
+def test_hostbased() -> None:
+    """RFC 4252 section 9."""
+    session = Session()
+    signed = []
+
+    def note(data: bytes) -> bytes:
+        signed.append(data)
+        return b"the signature blob"
+
+    session.auth.hostbased("rsa-sha2-512", b"the blob", ("client.test.", "jörg"), b"H" * 64, note)
+    request = HEAD + text("hostbased") + text("rsa-sha2-512") + string(b"the blob")
+    request += text("client.test.") + text("jörg")
+    assert signed == [string(b"H" * 64) + request]
+    assert session.sent[-1] == request + string(b"the signature blob")
+    for number in set(range(50, 80)) - {51, 52, 53}:
+        other = Session()
+        other.auth.hostbased("ssh-ed25519", b"b", ("c.", "u"), b"s", note)
+        refused(other, number, SOME.get(number, bytes((number,))))
+    assert session.receive(SUCCESS) == ua.Success()
+
+
+# gssapi-with-mic (RFC 4462 section 3) ---------------------------------------------------------------------------
+
+RESPONSE = bytes((60,)) + string(b"\x06\x03oid")
+TOKEN = bytes((61,)) + string(b"from the server")
+ERRTOK = bytes((65,)) + string(b"it failed")
+ERROR = bytes((64,)) + uint32(1) + uint32(2) + text("no such luck") + text("en")
+
+
+def gssapi_session(*received: bytes) -> Session:
+    session = Session()
+    session.auth.gssapi(b"\x06\x03oid")
+    for payload in received:
+        session.receive(payload)
+    return session
+
+
+def test_gssapi_exchange() -> None:
+    session = gssapi_session()
+    assert session.sent[-1] == HEAD + text("gssapi-with-mic") + uint32(1) + string(b"\x06\x03oid")
+    assert session.receive(RESPONSE) == ua.MechanismChosen(b"\x06\x03oid")
+    session.auth.gssapi_token(b"ours")
+    assert session.sent[-1] == bytes((61,)) + string(b"ours")
+    assert session.receive(TOKEN) == ua.TokenReceived(b"from the server", False)
+    signed = session.auth.gssapi_signed(b"session")
+    assert signed == string(b"session") + HEAD + text("gssapi-with-mic")
+    session.auth.gssapi_mic(b"mic")
+    assert session.sent[-1] == bytes((66,)) + string(b"mic")
+    assert session.receive(SUCCESS) == ua.Success()
+
+
+def test_gssapi_without_integrity() -> None:
+    session = gssapi_session(RESPONSE)
+    session.auth.gssapi_mic(None)
+    assert session.sent[-1] == bytes((63,))
+    assert session.receive(FAILURE) == ua.Failure("gssapi-with-mic", ("publickey", "password"), False)
+
+
+def test_gssapi_errors() -> None:
+    session = gssapi_session(RESPONSE)
+    session.auth.gssapi_token(b"what failed", error=True)
+    assert session.sent[-1] == bytes((65,)) + string(b"what failed")
+    assert session.receive(ERROR) == ua.GssapiError("no such luck")
+    assert session.receive(ERRTOK) == ua.TokenReceived(b"it failed", True)
+    assert session.receive(FAILURE) == ua.Failure("gssapi-with-mic", ("publickey", "password"), False)
+
+
+def test_what_gssapi_does_not_allow() -> None:
+    asked = {60, 64}
+    exchanging = {61, 64, 65}
+    samples = {60: RESPONSE, 61: TOKEN, 64: ERROR, 65: ERRTOK}
+    for before, allowed in (((), asked), ((RESPONSE,), exchanging), ((RESPONSE, TOKEN), exchanging)):
+        for number in set(range(50, 80)) - {51, 52, 53}:
+            session = gssapi_session(*before)
+            payload = samples.get(number, bytes((number,)))
+            if number in allowed:
+                assert session.receive(payload) is not None
+            else:
+                refused(session, number, payload)
+    for payload in (RESPONSE, TOKEN, ERRTOK):  # what is proven is not to be talked about
+        session = gssapi_session(RESPONSE)
+        session.auth.gssapi_mic(b"mic")
+        refused(session, payload[0], payload)
+
+
+@pytest.mark.parametrize("payload", [RESPONSE, TOKEN, ERRTOK, ERROR])
+def test_every_shorter_gssapi_message_is_refused(payload: bytes) -> None:
+    before = () if payload[0] == 60 else (RESPONSE,)
+    whole = len(payload) - (len(text("en")) if payload is ERROR else 0)  # its language tag is not read
+    for length in range(1, whole):
+        with pytest.raises(ProtocolError):
+            gssapi_session(*before, payload[:length])
+
+
+@pytest.mark.parametrize("payload", [TOKEN, ERRTOK, ERROR])
+def test_gssapi_tokens_come_to_an_end(payload: bytes) -> None:
+    session = gssapi_session(RESPONSE, *[payload] * ua.MAX_TOKENS)
+    with pytest.raises(ProtocolError, match="no end"):
+        session.receive(payload)
+
+
+def test_abandoned_request_is_not_answered() -> None:
+    """RFC 4252 section 5.1: with the next request the server forgets the one before."""
+    session = gssapi_session(RESPONSE, TOKEN)
+    session.auth.abandon()
+    session.auth.keyboard_interactive()
+    refused(session, 61, TOKEN)
+    assert isinstance(session.receive(INFO), ua.AnswersWanted)
+    session.auth.answer(["x"])
+    assert session.receive(FAILURE) == ua.Failure("keyboard-interactive", ("publickey", "password"), False)
+    refused(session, 51, FAILURE)

@@ -1,0 +1,129 @@
+"""What is told of a refusal, before ssh's line that ends it: what was tried, what the server takes, what may help.
+
+Only words are made here; whether anybody wants to read them is the authenticator's to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pyssh_cli.config.options import Options
+from pyssh_cli.log import printable
+
+_SHOWN = 8
+"""Lines of what was tried, and of what was skipped, before the rest is only counted."""
+
+_SWITCHES = {
+    "gssapi-with-mic": "GSSAPIAuthentication",
+    "hostbased": "HostbasedAuthentication",
+    "publickey": "PubkeyAuthentication",
+    "keyboard-interactive": "KbdInteractiveAuthentication",
+    "password": "PasswordAuthentication",
+}
+"""What lets each method be used (ssh_config(5))."""
+
+
+class Refusal:
+    """One refusal. `tried` is what was tried and what came of it each time, in order; `skipped` are keys that were
+    not, and why; `offered` are the methods that the server would go on with, `enabled` those that we may use;
+    `too_many` tells that the server hung up after too many failures. None of it is clean; the text is."""
+
+    def __init__(
+        self,
+        options: Options,
+        tried: Mapping[str, Sequence[str]],
+        skipped: Sequence[tuple[str, str]],
+        offered: Sequence[str],
+        enabled: set[str],
+        too_many: bool = False,
+    ) -> None:
+        self._options = options
+        self._tried = tried
+        self._skipped = skipped
+        self._offered = offered
+        self._enabled = enabled
+        self._too_many = too_many
+
+    def text(self) -> str:
+        """The block, a few lines without an end of line."""
+        # No "password:" among them: programs that answer for a person wait for that.
+        lines = _listed("Tried", [f"{what} ({_outcome(outcomes)})" for what, outcomes in self._tried.items()])
+        lines += _listed("Skipped", [f"{name} ({reason})" for name, reason in self._skipped])
+        if not lines:
+            lines = ["Nothing could be tried."]
+        if self._offered:
+            lines.append(f"The server takes: {printable(', '.join(self._offered))}")
+        return "\n".join([*lines, f"What may help: {printable(self.advice())}"])
+
+    def advice(self) -> str:
+        """The likely next step."""
+        if self._too_many:
+            return (
+                "the server gives up after a few keys; name the right one by -i or IdentityFile,"
+                " and set IdentitiesOnly yes so that no others are tried"
+            )
+        if any("wants more" in outcome for outcomes in self._tried.values() for outcome in outcomes):
+            return "the server wants another proof beside the one it took: another key (-i), or what it asks for"
+        steps = [step for step in (self._switched_off(), self._keys(), self._answers(), self._tickets()) if step]
+        return "; ".join(steps[:3]) or f"check that the user is right ({self._options.user}; -l gives another)"
+
+    def _switched_off(self) -> str:
+        names = [_SWITCHES[name] for name in self._offered if name in _SWITCHES and name not in self._enabled]
+        if not names or any(name in self._enabled for name in self._offered):
+            return ""
+        return f"all that the server takes is switched off here ({', '.join(names)}, PreferredAuthentications)"
+
+    def _keys(self) -> str:
+        if "publickey" not in self._offered or "publickey" not in self._enabled:
+            return ""
+        o = self._options
+        if self._key_refused():
+            return (
+                f"check the user ({o.user}; -l gives another), and that the key's public half is in"
+                " ~/.ssh/authorized_keys there (ssh-copy-id puts it there)"
+            )
+        return "name a private key by -i or IdentityFile, or make one with ssh-keygen"
+
+    def _key_refused(self) -> bool:
+        return any(
+            what not in _SWITCHES and not what.startswith(("host key", "new password")) and "refused" in outcomes
+            for what, outcomes in self._tried.items()
+        )
+
+    def _answers(self) -> str:
+        asked = [name for name in ("password", "keyboard-interactive") if name in self._offered]
+        if not asked or not self._enabled.intersection(asked):
+            return ""
+        outcomes = {outcome for name in asked for outcome in self._tried.get(name, ())}
+        if "refused" in outcomes:
+            return f"check the password of {self._options.user}"
+        if "no answer" in outcomes:
+            return "to be asked for a password, run it on a terminal or set SSH_ASKPASS"
+        return ""
+
+    def _tickets(self) -> str:
+        outcomes = self._tried.get("gssapi-with-mic", ())
+        if not self._options.gssapi_delegate_credentials and self._offered != ("gssapi-with-mic",):
+            return ""
+        if any("pyssh-cli[gssapi]" in outcome for outcome in outcomes):
+            return "install the extra pyssh-cli[gssapi]"
+        return "get a Kerberos ticket with kinit" if outcomes else ""
+
+
+def _outcome(outcomes: Sequence[str]) -> str:
+    """Outcomes in order, those in a row that are the same as one."""
+    parts: list[tuple[str, int]] = []
+    for outcome in outcomes:
+        if parts and parts[-1][0] == outcome:
+            parts[-1] = (outcome, parts[-1][1] + 1)
+        else:
+            parts.append((outcome, 1))
+    return ", ".join(f"{outcome} {count} times" if count > 1 else outcome for outcome, count in parts)
+
+
+def _listed(title: str, items: list[str]) -> list[str]:
+    """The items, cleaned, one on the title's line and the others below it."""
+    if len(items) > _SHOWN:
+        items = [*items[: _SHOWN - 1], f"... and {len(items) - _SHOWN + 1} more (-v tells all)"]
+    indent = " " * (len(title) + 2)
+    return [f"{indent if number else title + ': '}{printable(item)}" for number, item in enumerate(items)]

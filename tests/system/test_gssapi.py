@@ -1,0 +1,186 @@
+"""Logging in by Kerberos tickets, through a KDC and an sshd of our own (gssapi-with-mic, RFC 4462)."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.clients import Client
+from tests.system.conftest import OpenTerminal
+from tests.system.enclosure import EnclosedPark
+from tests.system.kerberos import Realm
+from tests.system.servers import Park, Server, public_directory
+
+Kerberized = Callable[..., Server]
+
+
+@pytest.fixture(scope="module")
+def realm(park: Park) -> Iterator[Realm]:
+    """A realm with the account and another person in it, and keys of "127.0.0.1" and "other.test"."""
+    directory = public_directory()
+    made = Realm(directory / "realm")
+    try:
+        for name in (park.account.name, "somebody"):
+            made.add(name)
+        for host in ("127.0.0.1", "other.test"):
+            made.add(f"host/{host}", made.directory / "keytab")
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def kerberized(park: Park, realm: Realm) -> Iterator[Kerberized]:
+    """Starts an sshd of the realm with these lines of configuration."""
+    prefix = ["env", f"KRB5_CONFIG={realm.config}", f"KRB5_KTNAME={realm.directory / 'keytab'}"]
+    made = EnclosedPark(park.directory, park.account, park.host_keys, prefix)
+
+    def start(*lines: str) -> Server:
+        return made.openssh(*lines, "GSSAPIAuthentication yes", "GSSAPIStrictAcceptorCheck no")
+
+    yield start
+    made.stop()
+
+
+@pytest.fixture
+def tickets(pyssh: Client, realm: Realm, tmp_path: Path) -> Callable[..., None]:
+    """Gives the client a ticket of a principal's, or none; its realm is ours in any case."""
+
+    def log_in(principal: str = "") -> None:
+        cache = tmp_path / "tickets"
+        pyssh.environment |= {"KRB5_CONFIG": str(realm.config), "KRB5CCNAME": f"FILE:{cache}"}
+        if principal:
+            realm.log_in(principal, cache)
+
+    return log_in
+
+
+ON = "GSSAPIAuthentication yes"
+
+
+def test_ticket_lets_in(pyssh: Client, kerberized: Kerberized, tickets: Callable[..., None]) -> None:
+    server = kerberized("AuthenticationMethods gssapi-with-mic")
+    tickets(server.user)
+    pyssh.aim(server, ON, keys=())
+    done = pyssh.run("-v", "box", "echo in; klist; true")
+    assert done.stdout == b"in\n", done.stderr
+    assert b'using "gssapi-with-mic"' in done.stderr
+
+
+def test_ticket_goes_before_a_key(pyssh: Client, kerberized: Kerberized, tickets: Callable[..., None]) -> None:
+    server = kerberized()
+    tickets(server.user)
+    pyssh.aim(server, ON)
+    assert b'using "gssapi-with-mic"' in pyssh.run("-v", "box", "true").stderr
+    pyssh.aim(server, ON, "PreferredAuthentications publickey,gssapi-with-mic")
+    assert b'using "publickey"' in pyssh.run("-v", "box", "true").stderr
+
+
+@pytest.mark.parametrize("flags", [(), ("-K",), ("-K", "-k"), ("-o", "GSSAPIDelegateCredentials=yes")])
+def test_tickets_are_delegated_when_asked_for(
+    pyssh: Client, kerberized: Kerberized, tickets: Callable[..., None], realm: Realm, flags: tuple[str, ...]
+) -> None:
+    server = kerberized("AuthenticationMethods gssapi-with-mic")
+    tickets(server.user)
+    pyssh.aim(server, *([] if "-K" in flags else [ON]), keys=())
+    done = pyssh.run(*flags, "box", f"echo in; KRB5_CONFIG={realm.config} klist")
+    assert done.stdout.startswith(b"in\n"), done.stderr
+    delegated = flags in {("-K",), ("-o", "GSSAPIDelegateCredentials=yes")}
+    assert (f"krbtgt/{'PYSSH.TEST'}" in done.stdout.decode()) == delegated
+
+
+def test_server_identity_names_the_ticket(
+    pyssh: Client, kerberized: Kerberized, tickets: Callable[..., None], tmp_path: Path, realm: Realm
+) -> None:
+    import subprocess
+
+    server = kerberized("AuthenticationMethods gssapi-with-mic")
+    tickets(server.user)
+    pyssh.aim(server, ON, "GSSAPIServerIdentity other.test", keys=())
+    assert pyssh.run("box", "echo in").stdout == b"in\n"
+    held = subprocess.run(
+        ["klist", "-c", str(tmp_path / "tickets")], env=realm.environment, capture_output=True, check=True
+    )
+    assert re.search(rb"host/other\.test@", held.stdout)
+
+
+def test_trusting_the_dns(pyssh: Client, kerberized: Kerberized, tickets: Callable[..., None]) -> None:
+    """The address's name is the machine's affair; whatever it is, the next method is tried if it does not do."""
+    server = kerberized()
+    tickets(server.user)
+    pyssh.aim(server, ON, "GSSAPITrustDns yes")
+    assert pyssh.run("box", "echo in").stdout == b"in\n"
+
+
+def test_client_identity_must_be_there(
+    pyssh: Client, kerberized: Kerberized, tickets: Callable[..., None]
+) -> None:
+    server = kerberized("AuthenticationMethods gssapi-with-mic")
+    tickets(server.user)
+    pyssh.aim(server, ON, f"GSSAPIClientIdentity {server.user}@PYSSH.TEST", keys=())
+    assert pyssh.run("box", "echo in").stdout == b"in\n"
+    pyssh.aim(server, ON, "GSSAPIClientIdentity nobody@PYSSH.TEST", keys=())
+    done = pyssh.run("box", "echo in")
+    assert (done.returncode, done.stdout) == (255, b"")
+    assert b"Permission denied (gssapi-with-mic)" in done.stderr
+
+
+def test_ticket_of_somebody_else_is_refused(
+    pyssh: Client, kerberized: Kerberized, tickets: Callable[..., None]
+) -> None:
+    server = kerberized()
+    tickets("somebody")
+    pyssh.aim(server, ON)
+    done = pyssh.run("-v", "box", "echo in")
+    assert done.stdout == b"in\n", done.stderr
+    assert b'using "publickey"' in done.stderr
+
+
+def test_without_a_ticket_the_next_method_is_tried(
+    pyssh: Client, kerberized: Kerberized, tickets: Callable[..., None], terminal: OpenTerminal
+) -> None:
+    server = kerberized("AuthenticationMethods gssapi-with-mic publickey", "LogLevel DEBUG3")
+    tickets()
+    pyssh.aim(server, ON)
+    done = pyssh.run("box", "echo in")
+    assert (done.stdout, done.stderr) == (b"in\n", b"")
+
+
+def test_ticket_and_key(pyssh: Client, kerberized: Kerberized, tickets: Callable[..., None]) -> None:
+    server = kerberized("AuthenticationMethods gssapi-with-mic,publickey")
+    tickets(server.user)
+    pyssh.aim(server, ON)
+    done = pyssh.run("-v", "box", "echo in")
+    assert done.stdout == b"in\n", done.stderr
+    assert b'Authenticated using "gssapi-with-mic" with partial success.' in done.stderr
+
+
+@pytest.mark.beyond_ssh  # in which the library is not optional
+def test_without_the_library_nothing_is_said(
+    pyssh: Client, kerberized: Kerberized, tickets: Callable[..., None], tmp_path: Path
+) -> None:
+    server = kerberized()
+    tickets(server.user)
+    (tmp_path / "gssapi.py").write_text("raise ImportError('not here')\n")
+    pyssh.environment["PYTHONPATH"] = str(tmp_path)
+    pyssh.aim(server, ON)
+    done = pyssh.run("box", "echo in")
+    assert (done.stdout, done.stderr) == (b"in\n", b"")
+    assert b"debug1: GSSAPI is passed over" in pyssh.run("-v", "box", "true").stderr
+
+
+@pytest.mark.beyond_ssh
+def test_library_is_not_loaded_unless_the_server_offers_it(
+    pyssh: Client, openssh: Server, tickets: Callable[..., None], tmp_path: Path
+) -> None:
+    tickets(openssh.user)
+    (tmp_path / "gssapi.py").write_text("raise SystemExit('loaded')\n")
+    pyssh.environment["PYTHONPATH"] = str(tmp_path)
+    pyssh.aim(openssh, ON)
+    done = pyssh.run("box", "echo in")
+    assert (done.stdout, done.stderr) == (b"in\n", b"")
