@@ -32,6 +32,10 @@ PATIENCE = 2000
 """Milliseconds that a line may wait for a stderr that is full."""
 
 
+LONGEST = 1021
+"""Characters of a line of an error that are shown, as by ssh: a file may have lines of any length."""
+
+
 def printable(value: str | bytes, *, newlines: bool = False) -> str:
     """`value` with everything that could drive a terminal shown as a backslash escape.
 
@@ -105,7 +109,10 @@ class Log:
         if rank > self.level:
             return
         end = "\r\n" if self.raw and self._file is None else "\n"
-        body = printable(message, newlines=rank <= INFO).replace("\n", end)
+        body = printable(message, newlines=rank <= INFO)
+        if rank <= ERROR and len(body) > LONGEST:
+            body = "\n".join(line[:LONGEST] for line in body.split("\n"))
+        body = body.replace("\n", end)
         line = _PREFIX.get(rank, "") + body + end
         stream = self._file or sys.stderr
         if stream is None:  # stderr was closed before we were started

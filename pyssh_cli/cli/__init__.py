@@ -60,7 +60,8 @@ def _run(arguments: Sequence[str], log: Log) -> int:
     try:
         invocation = read(arguments, log)
     except Answered as answered:
-        _print(answered.text, to_stderr=answered.to_stderr)
+        if answered.text:
+            _print(answered.text, to_stderr=answered.to_stderr)
         return 0
     except UsageError as error:
         _print(str(error), to_stderr=True)

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyssh_cli import __version__
+from pyssh_cli.cli.destination import is_valid_host, is_valid_user
 from pyssh_cli.config.algorithms import AlgorithmKind, is_valid_list
-from pyssh_cli.config.files import UnknownKeyword, assign, line_of
+from pyssh_cli.config.files import MAX_IDENTITIES, UnknownKeyword, assign, line_of
+from pyssh_cli.config.jumps import parse_hops, proxy_jump
 from pyssh_cli.config.passes import local_person
 from pyssh_cli.config.reader import split_keyword
 from pyssh_cli.config.settings import Settings
@@ -145,6 +147,9 @@ def identity(invocation: Invocation, argument: str) -> None:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         invocation.log.info(f"Warning: Identity file {path} not accessible: {reason}.")
         return
+    held = invocation.settings.get("identityfile") or ()
+    if len(held) >= MAX_IDENTITIES and argument not in held:
+        raise PysshError(f"Too many identity files specified (max {MAX_IDENTITIES})")
     invocation.settings.add("identityfile", [argument], "-i")
 
 
@@ -172,6 +177,8 @@ def option(invocation: Invocation, argument: str) -> None:
         if keyword in _BLOCKS:
             line_of(keyword, text)
             raise PysshError(f"{_BLOCKS[keyword]} directive not supported as a command-line option")
+        if keyword == "proxyjump":
+            _check_hops(text)
         assign(invocation.settings, invocation.log, keyword, text, ("command-line", 0), active=True)
     except BadValue as problem:
         raise PysshError(f"command-line line 0: {problem}") from None
@@ -299,7 +306,20 @@ def jump(invocation: Invocation, argument: str) -> None:
     if "proxycommand" in settings.values:
         raise PysshError("Cannot specify -J with ProxyCommand")
     try:
+        _check_hops(argument)
         assign(settings, invocation.log, "proxyjump", argument, ("command-line", 0), active=True)
     except BadValue:
         raise PysshError("Invalid -J argument") from None
     settings.origins["proxyjump"] = ["-J"]
+
+
+def _check_hops(text: str) -> None:
+    """Refuse hops that hold what a shell could act on, or that look like flags, as destinations are refused.
+
+    What reaches the command line may come from a stranger: a script, or a URI that was clicked on. What a file
+    says is its owner's word, and is not held to this. Raises BadValue.
+    """
+    jump = proxy_jump(line_of("proxyjump", text))
+    for hop in parse_hops(jump) if jump else ():
+        if not is_valid_host(hop.host) or (hop.user is not None and not is_valid_user(hop.user)):
+            raise BadValue(f'Invalid ProxyJump "{text}"')

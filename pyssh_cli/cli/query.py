@@ -37,6 +37,8 @@ QUERIES: dict[str, tuple[str, ...]] = {
 }
 """Each query's answer, a line each, in the order of ssh -Q help and of its answers."""
 
+_OLD_NAMES = {"hostbasedacceptedkeytypes": "hostbasedacceptedalgorithms"}
+"""Names that -Q takes, and files do not."""
 _OF_KIND = {
     CIPHER: "cipher",
     MAC: "mac",
@@ -48,12 +50,12 @@ _OF_KIND = {
 
 
 def answer(query: str) -> str:
-    """The lines for a query, or for the keyword of an algorithm list. Raises PysshError for any other."""
+    """The lines for a query, or for the keyword of an algorithm list; PysshError for any other."""
     if query == "help":
         return "\n".join(QUERIES)
     if query in QUERIES:
         return "\n".join(QUERIES[query])
-    keyword = query.lower()
+    keyword = _OLD_NAMES.get(query.lower(), query.lower())
     if keyword == "gssapikexalgorithms":
         return answer("kex-gss")
     kind = ALGORITHM_LISTS.get(ALIASES.get(keyword, keyword))

@@ -10,7 +10,7 @@ import os
 from stat import S_ISDIR, S_IWGRP, S_IWOTH
 from typing import Any
 
-from pyssh_cli.config import globs, values
+from pyssh_cli.config import globs
 from pyssh_cli.config.keywords import ALIASES, DEPRECATED, IGNORED, KEYWORDS, UNSUPPORTED, Keyword
 from pyssh_cli.config.match import NOT_JUDGED, Conditions
 from pyssh_cli.config.patterns import matches_list, matches_pattern
@@ -25,7 +25,7 @@ SYSTEM_DIRECTORY = "/etc/ssh"
 MAX_DEPTH = 16
 """How deep Include may nest."""
 LARGE = 1 << 16
-"""From how many characters on it pays to make the expression of `_skippable` for a file."""
+"""From how many characters on it pays to make the expression of `skipping` for a file."""
 
 
 class UnreadableFile(ConfigError):
@@ -44,7 +44,8 @@ class FileReader:
         self._conditions = conditions
         self._log = log
         self._home = home
-        self._fine: set[tuple[str, str]] = set()
+        self._includes: list[tuple[str, int]] = []
+        self._fine: set[str] = set()
 
     def read(self, path: str, *, user_file: bool, check_owner: bool, enabled: bool = True, depth: int = 0) -> None:
         """Read one file and what it includes.
@@ -61,20 +62,25 @@ class FileReader:
         host = self._conditions.destination.host
         skippable = None
         if len(content) >= LARGE and host and host.isascii() and not self._settings.wants_blocks:
-            skippable = _skippable(host)
+            from pyssh_cli.config import skipping
+
+            skippable = skipping.skippable(host)
         active = enabled
         at = number = bad = 0
         while at < len(content):
             if skippable is not None and not active:
-                end = skippable.match(content, at).end()
-                number += content.count("\n", at, end)
-                at = end
+                skipped = skippable.match(content, at)
+                if skipped is not None:
+                    number += content.count("\n", at, skipped.end())
+                    at = skipped.end()
             end = content.find("\n", at)
-            end = len(content) if end < 0 else end
-            keyword, text = split_keyword(content[at:end])
-            at = end + 1
+            line = content[at:] if end < 0 else content[at:end]
+            at += len(line) + 1
             number += 1
-            if not keyword or (not active and (keyword, text) in self._fine):
+            if not active and line in self._fine:
+                continue
+            keyword, text = split_keyword(line)
+            if not keyword:
                 continue
             try:
                 if keyword in {"host", "match"}:
@@ -84,7 +90,7 @@ class FileReader:
                     place = (path, number)
                     self._include(line_of(keyword, text), place, user_file=user_file, active=active, depth=depth)
                 elif assign(self._settings, self._log, keyword, text, (path, number), active=active):
-                    self._fine.add((keyword, text))
+                    self._fine.add(line)
             except FatalValue as problem:
                 raise ConfigError(f"{path} line {number}: {problem}") from None
             except BadValue as problem:
@@ -142,9 +148,10 @@ class FileReader:
                 raise BadValue("keyword host empty argument")
             applies, reason = False, NOT_JUDGED
         if self._settings.wants_blocks:
-            shown = " ".join([keyword.capitalize(), *(_as_word(word) for word in words)])
+            shown = f"{keyword.capitalize()} {text}"
             final_pass = conditions.destination.final_pass
-            self._settings.blocks.append(Block(*place, shown, applies, reason, final_pass))
+            included = self._includes[-1] if self._includes else None
+            self._settings.blocks.append(Block(*place, shown, applies, reason, final_pass, included))
         return applies
 
     def _include(self, line: Line, place: tuple[str, int], *, user_file: bool, active: bool, depth: int) -> None:
@@ -166,11 +173,14 @@ class FileReader:
                 self._log.debug3(f"{where}: Including file {path} depth {depth}{parse_only}")
                 if active and self._settings.wants_blocks:
                     self._settings.includes[path] = place
+                self._includes.append(place)
                 try:
                     self.read(path, user_file=user_file, check_owner=True, enabled=active, depth=depth + 1)
                 except UnreadableFile as problem:
                     if not problem.missing:
                         raise
+                finally:
+                    self._includes.pop()
 
     def _include_pattern(self, word: str, where: str, *, user_file: bool) -> str | None:
         """The pattern of an Include with its tokens replaced, and anchored; None when a variable is missing.
@@ -191,11 +201,6 @@ class FileReader:
         if word.startswith(("/", "~")):
             return word
         return f"{'~/.ssh' if user_file else SYSTEM_DIRECTORY}/{word}"
-
-
-def _as_word(word: str) -> str:
-    """`word` as one would write it in a file."""
-    return f'"{word}"' if not word or " " in word or "\t" in word else word
 
 
 def _is_safe(status: os.stat_result) -> bool:
@@ -220,39 +225,6 @@ def _is_alone_in_group(owner: int, gid: int) -> bool:
         return False
     by_entry = {entry.pw_uid for entry in pwd.getpwall() if entry.pw_gid == gid}
     return bool(named or by_entry) and named <= {name} and by_entry <= {os.getuid()}
-
-
-def _skippable(host: str) -> Any:
-    """An expression for runs of lines that mean nothing while no block applies, and hold no mistake.
-
-    These are comments, empty lines, Host lines that cannot be for `host`, and the keywords that take any word, a
-    flag or a port. A file with thousands of blocks is mostly such lines, and to pass over them in one go takes a
-    tenth of the time. What the expression leaves is read line by line. A pattern cannot be for `host` when it
-    begins with another character, or with a `*` and ends in another, or is another name without wildcards.
-    """
-    import re
-
-    char = r"""[^\s"'\\#=]"""
-    first, last = re.escape(host[0]), re.escape(host[-1])
-    name = re.escape(host)
-    strange = (
-        rf"""!?+(?:[^\s"'\\#=*?!{first}]{char}*+|\*{char}*+(?<=[^*?{last}])"""
-        rf"""|(?!{name}[ \t\r\n])[^\s"'\\#=*?!]++(?=[ \t\r\n]))[ \t]*+"""
-    )
-    kinds = [
-        rf"host[ \t]++(?:{strange})++",
-        rf"(?:{_taking(values.text, values.text_or_none, values.lower_text)})[ \t]++{char}++",
-        rf"(?:{_taking(values.flag)})[ \t]++(?:yes|no|true|false)",
-        rf"(?:{_taking(values.port)})[ \t]++[1-9][0-9]{{0,3}}+",
-        r"#[^\n]*+",
-        "",
-    ]
-    return re.compile(rf"(?:[ \t]*+(?:{'|'.join(kinds)})[ \t]*+\r?+\n)*+", re.ASCII | re.IGNORECASE)
-
-
-def _taking(*parsers: values.Parser) -> str:
-    """The names of the keywords that are read by one of `parsers`, as alternatives of an expression."""
-    return "|".join(name for name, row in KEYWORDS.items() if row.parse in parsers) or "(?!)"
 
 
 class UnknownKeyword(Exception):
@@ -306,12 +278,20 @@ def _without_value(settings: Settings, log: Log, keyword: str, text: str, place:
         raise UnknownKeyword(keyword)
 
 
+MAX_IDENTITIES = 100
+_MOST = {"identityfile": ("identity", MAX_IDENTITIES), "certificatefile": ("certificate", 100)}
+"""How many of these there may be: what each of them is called, and the number."""
+
+
 def offer(settings: Settings, row: Keyword, value: Any, origin: str) -> None:
-    """Let `settings` have a value by the rules of its keyword."""
+    """Let `settings` have a value by the rules of its keyword. Raises BadValue where there are too many."""
     keyword = row.name.lower()
     if keyword == "sendenv":
         _send_env(settings, value, origin)
     elif row.adds:
+        if keyword in _MOST and len(settings.get(keyword) or ()) >= _MOST[keyword][1]:
+            what, most = _MOST[keyword]
+            raise BadValue(f"Too many {what} files specified (max {most}).")
         settings.add(keyword, [value], origin)
     elif keyword == "proxyjump" and "proxycommand" in settings.values:
         pass  # the two share one place, and whoever comes first has it (ssh_config(5), ProxyJump)

@@ -19,7 +19,8 @@ class Hop(NamedTuple):
 def proxy_jump(line: Line) -> str | None:
     """ProxyJump: hops between commas, or None for `none`.
 
-    Quotes mean nothing here; what follows white space, or a `#`, is left out.
+    Quotes mean nothing here; what follows white space, or a `#`, is left out. As with ssh, a file's hops may hold
+    anything: whoever hands them to a shell has to quote them.
     """
     line.rest()
     text = line.text.lstrip(" \t\r\n=")

@@ -39,7 +39,7 @@ class Passes:
     """Reads the files for one destination, as often as it takes, and settles the name to connect to.
 
     `settings` holds what the command line said; what the files say, and where, is added to it. `config_file` is
-    -F: a file that takes the place of both usual ones, "none", or None.
+    -F: a file that takes the place of both usual ones, "none" in any case, or None.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Passes:
         )
         reader = FileReader(settings, conditions, log, person.pw_dir)
         if self._config_file is not None:
-            if self._config_file != "none":
+            if self._config_file.lower() != "none":
                 reader.read(self._config_file, user_file=True, check_owner=False)
             return conditions.final_wanted
         for path, own in ((f"{person.pw_dir}/.ssh/config", True), (SYSTEM_FILE, False)):

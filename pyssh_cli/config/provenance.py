@@ -22,9 +22,17 @@ def lines(dump: Iterable[str], settings: Settings, home: str) -> Iterator[str]:
     ]
     yield "Values that are not defaults, and where they come from:"
     yield from _columns(rows)
-    if settings.blocks:
-        yield "Host and Match lines, in the order they were read:"
-        yield from _columns([_judged(block, home) for block in settings.blocks])
+    for heading, final_pass in _PASSES:
+        blocks = [block for block in settings.blocks if block.final_pass == final_pass]
+        if blocks:
+            yield heading
+            yield from _columns([_judged(block, home) for block in blocks])
+
+
+_PASSES = (
+    ("Host and Match lines, in the order they were read:", False),
+    ("Host and Match lines in the second pass:", True),
+)
 
 
 def _paired(shown: list[str], origins: list[str]) -> Iterator[tuple[str, str]]:
@@ -38,8 +46,11 @@ def _paired(shown: list[str], origins: list[str]) -> Iterator[tuple[str, str]]:
         yield line, ", ".join(dict.fromkeys(origins))
 
 
-def _place(origin: str, settings: Settings, home: str) -> str:
-    """An origin as it is shown: with the block it stands in, or the Include that brought its file in."""
+def _place(origin: str, settings: Settings, home: str, seen: frozenset[str] = frozenset()) -> str:
+    """An origin as it is shown: with the block it stands in, and the Include that brought its file in.
+
+    `seen` are the files that have been told of: two may include each other, each under a condition.
+    """
     path, _, number = origin.rpartition(":")
     if not path or not number.isdigit():
         return origin
@@ -47,16 +58,19 @@ def _place(origin: str, settings: Settings, home: str) -> str:
     around = ""
     if inside:
         around = f" ({max(inside, key=lambda block: block.line).text})"
-    elif path in settings.includes:
+    if path in settings.includes and path not in seen:
         file, line = settings.includes[path]
-        around = f", included at {_place(f'{file}:{line}', settings, home)}"
+        around += f", included at {_place(f'{file}:{line}', settings, home, seen | {path})}"
     return _short(origin, home) + around
 
 
 def _judged(block: Block, home: str) -> tuple[str, str]:
     where = f"{_short(block.path, home)}:{block.line} {block.text}"
     verdict = "applies" if block.applies else f"does not apply: {block.reason}"
-    return where, verdict + (" (second pass)" if block.final_pass else "")
+    if block.included:
+        path, line = block.included
+        verdict += f"; included at {_short(path, home)}:{line}"
+    return where, verdict
 
 
 def _short(path: str, home: str) -> str:

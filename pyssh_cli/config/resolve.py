@@ -37,6 +37,8 @@ from pyssh_cli.log import INFO, Log
 DEFAULT_IDENTITIES = tuple(
     f"~/.ssh/{name}" for name in ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
 )
+_LITERAL = {"destination", "-l"}
+"""Where a user comes from whose name holds no tokens: people log in as DOMAIN%name."""
 DEFAULT_AUTHENTICATIONS = ("gssapi-with-mic", "hostbased", "publickey", "keyboard-interactive", "password")
 
 
@@ -184,11 +186,11 @@ class _Resolution:
         })  # fmt: skip
 
     def _expanded_user(self) -> str:
-        """The user, with the tokens that do not depend on the user."""
+        """The user, with the tokens that do not depend on the user; one of the command line is taken literally."""
         user = self._given.get("user")
         if user is None:
             return self._person.pw_name
-        if "%" not in user and "${" not in user:
+        if self._settings.origin("user") in _LITERAL or ("%" not in user and "${" not in user):
             return str(user)
         known = tokens(self._settings, self._host, self._hostname, self._person.pw_name, self._person)
         return expand_value("user", user, known, self._person.pw_dir, place(self._settings, "user"))

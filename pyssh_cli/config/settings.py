@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 
 class Block(NamedTuple):
-    """One Host or Match line that was read: where it stands, its words, whether it applied, and why if not.
+    """One Host or Match line that was read: where it stands, its text, whether it applied, and why if not.
 
-    `text` is the line as one reads it ("Host web* !web3"). `reason` is empty when the block applied.
+    `text` is the line as it stands in the file ("Host web* !web3"). `reason` is empty when the block applied.
+    `included` is the place of the Include that brought the file in.
     """
 
     path: str
@@ -21,6 +22,7 @@ class Block(NamedTuple):
     applies: bool
     reason: str
     final_pass: bool
+    included: tuple[str, int] | None = None
 
 
 class Settings:

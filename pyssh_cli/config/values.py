@@ -93,17 +93,25 @@ def command(line: Line) -> str | None:
     return None if text.lower() == "none" else text
 
 
-def choice(names: Mapping[str, Any]) -> Parser:
+class Choice:
     """A parser for one word of a set, in any case; `names` gives each word's value."""
 
-    def parse(line: Line) -> Any:
+    __slots__ = ("names",)
+
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        self.names = names
+
+    def __call__(self, line: Line) -> Any:
         word = line.required("missing argument.")
         try:
-            return names[word.lower()]
+            return self.names[word.lower()]
         except KeyError:
             raise BadValue(f'unsupported option "{word}".') from None
 
-    return parse
+
+def choice(names: Mapping[str, Any]) -> Parser:
+    """The parser for one of `names`."""
+    return Choice(names)
 
 
 BOOLEAN: Mapping[str, bool] = {"yes": True, "no": False, "true": True, "false": False}

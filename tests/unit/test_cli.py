@@ -180,6 +180,13 @@ def test_queries(capsys: pytest.CaptureFixture[str]) -> None:
     by_keyword = capsys.readouterr().out
     main(["-Q", "cipher"])
     assert capsys.readouterr().out == by_keyword
+    for old in ("HostbasedAcceptedKeyTypes", "hostbasedkeytypes"):
+        main(["-Q", old])
+        theirs = capsys.readouterr().out
+        main(["-Q", "HostbasedAcceptedAlgorithms"])
+        assert theirs == capsys.readouterr().out != ""
+    assert main(["-Q", "kex-gss"]) == 0
+    assert capsys.readouterr().out == ""
     assert main(["-Q", "nope"]) == 255
     assert capsys.readouterr().err == 'Unsupported query "nope"\n'
 

@@ -222,7 +222,7 @@ class Wording(NamedTuple):
 
 
 UNSAID = re.compile(
-    r"vdollar_percent_expand: .*|Unsupported KEX algorithm \".*\"|parse_jump: invalid hostname .*"
+    r"vdollar_percent_expand: .*|Unsupported KEX algorithm \".*\"|parse_jump: invalid (host|user)name .*"
     r"|.* line \d+: (unsupported option \"(\(null\))?\"\.|Bad IPQoS value: (\(null\))?)"
 )
 """Lines of ssh's that add nothing to the line beside them: one complaint a mistake is enough."""
@@ -238,7 +238,20 @@ class Apart(NamedTuple):
     reason: str
 
 
-INTENDED: tuple[Intent | Wording | Apart, ...] = (
+class Beside(NamedTuple):
+    """What no row of the kinds above can take: the command line and file that show it, and why.
+
+    `theirs` and `ours` are searched in the status and stderr of each.
+    """
+
+    words: tuple[str, ...]
+    text: str
+    theirs: str
+    ours: str
+    reason: str
+
+
+INTENDED: tuple[Intent | Wording | Apart | Beside, ...] = (
     Intent(" ".join(KINDS), "each program has its own algorithms, and its own order of its defaults", _algorithms),
     Intent("identityfile", "10.5 has neither XMSS nor DSA keys",
            _without("identityfile ~/.ssh/id_xmss", "identityfile ~/.ssh/id_dsa")),
@@ -283,8 +296,15 @@ INTENDED: tuple[Intent | Wording | Apart, ...] = (
     ),
     Apart(r"(algorithms|keytypes)[\s=\"]*[+^]?,", "9.2 takes an empty name for the end of a list of keys"),
     Apart(r"casignaturealgorithms.*-cert-", "10.5 refuses certificates as CA keys already here"),
-    Apart(r"match\b.*''", "for 9.2 single quotes are letters in Match"),
-    Apart(r"match\b.*(host|user|exec)[ \t=]+[^\s=]*=\S", "9.2 takes an = inside an argument for a space"),
+    Apart(
+        r"""match\b.*(''|\\['" ]|[\s=]'|\s"[^"]*"[^\s"])""",
+        "10.5 splits the words of Match as all others; 9.2 knows no escapes and no single quotes there, and ends a"
+        " word at its closing quote",
+    ),
+    Apart(r"match\b.*(host|user|exec)[ \t=]+[^\s=]*=\S", "the same: 9.2 takes an = inside a word for a space"),
+    Apart(
+        r"canonical(domains|izepermittedcnames)([\s=\"]+[^\s#]+){33}", "10.5 has no maximum, 9.2 takes 32 of them"
+    ),
     Apart(r"\n-s\n\n", "an empty ControlPath is none"),
     Apart(r"\n-w\n?/", "9.2 does not read sockets' paths here"),
     Apart(r"canonicaldomains.*[\s\"]=", "9.2 words it by the first of several mistakes"),
@@ -292,12 +312,23 @@ INTENDED: tuple[Intent | Wording | Apart, ...] = (
     Apart(r"rekeylimit.*\\", "9.2 takes a sign for the letter of a scale"),
     Apart(r"(?s)hostname\W+\S*%[^h%\n].*\n\W*match\b", "9.2 ends in the middle of the file, at the Match line"),
     Apart(r"(?s)\n-[a-z]*a[a-z]*\n.*forwardagent\W+[^yn\s]", "9.2 prints the socket that -a leaves unused"),
+    Apart(r"(?s)forwardagent\W+(no|false)\b.*forwardagent\W+[^yn\s]", "the same of a line that says no first"),
     Apart(r"forwardagent\W+\$[a-z]", "9.2 takes the name of a variable for a path"),
     Apart(r"\n-[a-z]*y", "with -y ssh speaks to the system log"),
+
+    Beside((), "Port 5\n", r"^0 Pseudo-terminal will not", r"^0 $",
+           "-G asks for no terminal, so there is nothing to say of one"),
+    Beside((), "Port \u00e4\x01\n", r"'\\303\\244\\001'", "'\u00e4\\\\001'",
+           "ssh escapes what is not ASCII, pyssh only what is not UTF-8 or could drive a terminal"),
+    Beside(("-F", "/proc/self/mem"), "", r"^0 ", r"^255 .*Input/output error",
+           "ssh takes a file that cannot be read to its end for its beginning"),
+    Beside(("-J", "a;b"), "", r"^255 parse_jump: invalid hostname", r"^255 Invalid -J argument",
+           "one complaint a mistake is enough"),
 )  # fmt: skip
 """All differences that remain by intent, each with its reason: values, wordings, and whole cases."""
 INTENTS = [row for row in INTENDED if isinstance(row, Intent)]
 WORDINGS = [row for row in INTENDED if isinstance(row, Wording)]
+BESIDE = [row for row in INTENDED if isinstance(row, Beside)]
 APART = [row for row in INTENDED if isinstance(row, Apart)]
 
 # --- The comparison ---
@@ -407,6 +438,19 @@ def test_generated_cases(tmp_path: Path, first: int) -> None:
             smaller, found = minimised(case, found, place) if len(report) < 3 else (case, found)
             report.append("\n".join([str(smaller), *found]))
     assert not report, f"{len(report)} of {len(cases)} cases differ\n\n" + "\n\n".join(report)
+
+
+@pytest.mark.parametrize("row", BESIDE, ids=lambda row: row.reason)
+def test_what_differs_beside_the_cases(
+    tmp_path: Path, row: Beside, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(row.text)
+    words = ["-G", "-F", str(config), *row.words, "host"]
+    done = subprocess.run([str(SSH), *words], capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    assert re.search(row.theirs, f"{done.returncode} {done.stderr.decode()}")
+    status = main(words)
+    assert re.search(row.ours, f"{status} {capfdbinary.readouterr().err.decode()}")
 
 
 def test_cases_cover_everything() -> None:

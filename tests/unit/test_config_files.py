@@ -496,11 +496,11 @@ def test_blocks_are_taken_down_when_wanted(reading: Reading, monkeypatch: pytest
     config, included = f"{directory}/config", f"{directory}/in"
     enclosing = "the enclosing block does not apply"
     assert reading.settings.blocks == [
-        Block(config, 1, "Host web* h*", True, "", False),
+        Block(config, 1, "Host web* h* # c", True, "", False),
         Block(config, 2, "Host * !host", False, "negated pattern !host matches", False),
-        Block(config, 3, 'Match user "a b,c" exec true', False, 'user "me" is not in "a b,c"', False),
-        Block(included, 1, "Host *", False, enclosing, False),
-        Block(included, 2, "Match all", False, enclosing, False),
+        Block(config, 3, 'Match user "a b",c exec true', False, 'user "me" is not in "a b,c"', False),
+        Block(included, 1, "Host *", False, enclosing, False, (config, 4)),
+        Block(included, 2, "Match all", False, enclosing, False, (config, 4)),
         Block(config, 5, 'Match exec "exit 7"', False, "exec failed with 7", False),
         Block(config, 6, "Match final", False, "only in the final pass", False),
     ]
@@ -518,54 +518,6 @@ def test_blocks_of_the_final_pass(tmp_path: Path) -> None:
 
 def test_blocks_are_not_taken_down_unasked(reading: Reading) -> None:
     assert reading.read("Host host\nMatch all\n").blocks == []
-
-
-# --- Large files ---
-
-LINES = (
-    "Host host", "Host other", "Host a b c", "Host *", "Host !host *", "Host h*t", "Host *x *t", "Host !a other",
-    "Host other host", "Host xhost hostx", "HOST HOST", "Host hos?", "Host ?ost", "Host *.example", "Host * !h*",
-    "Host=host", "Host 'host'", "Host x # host", 'Host "', "Host", "Match host host", "Match all", "Match foo x",
-    "User u", "  User  v  # c", "Port 5", "Port 0", "Port 70000", "Port 5x", "Compression yes",
-    "Compression maybe", "Hostname %h.x", "Hostname a b", "TCPKeepAlive no", "TCPKeepAlive", "Foo 1", "# comment",
-    "", "\t", "Bind\fX 1", "IdentityFile ~/a", "IdentityFile=~/b", "BatchMode  yes\r", "BatchMode yes no",
-    "Include /nonexistent/x", 'User "a b"', 'User "a', "Protocol 2", "IgnoreUnknown Foo",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_skipping_changes_nothing(
-    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from random import Random
-
-    random = Random(seed)
-    text = "\n".join(["Host other", *random.choices(LINES, k=60)]) + random.choice(["", "\n"])
-    outcomes = []
-    for large in (0, 1 << 30):
-        monkeypatch.setattr(files_module, "LARGE", large)
-        one = Reading(tmp_path, level=DEBUG3)
-        try:
-            one.read(text)
-            end = ""
-        except ConfigError as error:
-            end = str(error)
-        outcomes.append((one.settings.values, one.settings.origins, end, capsys.readouterr().err))
-    assert outcomes[0] == outcomes[1]
-
-
-def test_large_files_are_read_to_the_end(reading: Reading) -> None:
-    blocks = "".join(f"Host h{number}\n  Hostname 10.0.0.1\n  User u{number % 5}\n" for number in range(10_000))
-    settings = reading.read(f"{blocks}Host ho*\n  Port 5\n  User last")
-    assert (settings.get("port"), settings.get("user"), settings.get("hostname")) == (5, "last", None)
-    assert settings.origin("user").endswith("/config:30003")
-
-
-def test_mistakes_deep_in_large_files_are_found(reading: Reading, capsys: pytest.CaptureFixture[str]) -> None:
-    blocks = "".join(f"Host h{number}\n  Hostname 10.0.0.1\n" for number in range(10_000))
-    with pytest.raises(ConfigError, match="terminating, 1 bad"):
-        reading.read(f"{blocks}  Port 0\n")
-    assert capsys.readouterr().err.endswith("config line 20001: Bad port '0'.\n")
 
 
 # --- The rules of tokens ---

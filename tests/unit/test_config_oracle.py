@@ -17,6 +17,12 @@ from pyssh_cli.config.keywords import ALGORITHM_LISTS
 APART = {*ALGORITHM_LISTS, "channeltimeout", "obscurekeystroketiming", "warnweakcrypto"}
 DEFAULTS_APART = ("identityfile ~/.ssh/id_", "ipqos lowdelay throughput", "ipqos ef cs0")
 
+
+def many(keyword: str, count: int) -> str:
+    """So many lines of one keyword, each with a file of its own."""
+    return "".join(f"{keyword} f{number}\n" for number in range(count))
+
+
 FILES = [
     "", "Port 2200\nUser me\n", "Host h?st\nUser a\nHost *\nUser b\n", "Host * !host\nUser a\n",
     "Host !host *\nUser a\n", "Host HOST\nUser a\n", "Match host HOST\nUser a\n", "Match !host host\nUser a\n",
@@ -60,6 +66,8 @@ FILES = [
     "PermitRemoteOpen None\n", "ConnectTimeout ' 5'\n", "ConnectTimeout 1s1\n", "ForwardX11Timeout none\n",
     "ForwardAgent ${HOME}\n", "IdentityAgent ${HOME}/a\n", "IdentityAgent $NOT_SET\n", "SetEnv A=1 =2\n",
     "SyslogFacility local7\n", "KbdInteractiveDevices pam,bsdauth\n", "CertificateFile a\nCertificateFile ~/%h\n",
+    many("IdentityFile", 100) + "Host x\nIdentityFile a\n", many("CertificateFile", 100), "IdentityFile a\n" * 101,
+    "ProxyJump a;b\n", "ProxyJump -x\n", "ProxyJump u;v@a\n", "ProxyJump a`b`,$c\n",
     "AFSTokenPassing x\nCompressionLevel 9\nFallBackToRsh yes\nUseBlacklistedKeys yes\n", "Ciphers aes128-ctr,\n",
 ]  # fmt: skip
 
@@ -91,6 +99,14 @@ BAD_FILES = [
     "UserKnownHostsFile" + " /f" * 33, "FingerprintHash sha224", "GSSAPIKexAlgorithms gss-x-", "Ciphers +",
     "MACs ^",
     "KexAlgorithms !curve25519-sha256", "SyslogFacility KERN", "ConnectTimeout '5 '", "ConnectTimeout 35791395m",
+    many("IdentityFile", 101), "Foo 1\n" + many("CertificateFile", 101) + "Foo 2\n",
+    many("IdentityFile", 100) + "IdentityFile f1\n", "x" * 5000 + " 1", "x" * 5000, "Port " + "5" * 5000,
+]  # fmt: skip
+
+BAD_JUMPS = [
+    "a;b", "-x", '""', "a`b`", "a$b", "a|b", "a<b", "a>b", "a&b", "a\\b", "a{b", "a)b", "[a;b]:22", "a;b:22",
+    "a,b;c", "a;b,c", ";", "u;v@a", "-u@a", "u\1@h", "a\x7fb", "u\\@h", "u{v@h", "u|v@h,a", "ssh://a;b", "ssh://u%3bv@a",
+    "ssh://-u@a", "ssh://a%3bb", "ssh://u@[a;b]:22",
 ]  # fmt: skip
 
 ARGUMENTS = [
@@ -103,7 +119,10 @@ ARGUMENTS = [
     ["-o", "Port=2", "-p3", "h"], ["-p3", "-oPort=2", "h"], ["-Cp4", "h"], ["-o", "Port\t=\t44", "h"],
     ["-o", "#x", "h"], ["-o", "", "h"], ["-oUser=x", "y@h"], ["FOO.bar"], ["[::1]"], ["FE80::1%Eth0"],
     ["-oSendEnv=A", "-oSendEnv=B", "h"], ["-F", "none", "h"], ["-i", "/etc/passwd", "-oIdentityFile=c", "h"],
-    ["-i", "/nonexistent", "h"],
+    ["-i", "/nonexistent", "h"], ["-F", "NONE", "h"], ["-F", "None", "h"], ["DOM%x@h"], ["DOM%u%%@h"],
+    ["-l", "DOM%u", "h"], ["ssh://DOM%25x@h"], ["-J", "u\\v@a,%h", "h"], ["-J", "u$@a b;c", "h"],
+    ["-oProxyJump=[::1]:2,b # c;d", "h"], ["-J", "ssh://u;v@a", "h"], ["-J", "none", "h"],
+    *([*words, "h"] for words in (["-i", "/etc"] * 101, [f"-oIdentityFile=f{number}" for number in range(100)])),
 ]  # fmt: skip
 
 BAD_ARGUMENTS = [
@@ -112,7 +131,13 @@ BAD_ARGUMENTS = [
     ["-o", "Foo=1", "h"], ["-o", "Port", "h"], ["-o", "Port=", "h"], ["-o", "Port 22 23", "h"],
     ["-o", "Host x", "h"], ["-o", "Match all", "h"], ["-o", "Include x", "h"], ["-", "h"],
     ["-o", "RemoteCommand=x", "h", "ls"], ["-F", "/nonexistent", "h"], ["-E", "/nonexistent/x", "h"],
-    ["h", "-s"], ["-@", "h"], ["-p"], ["-Q", "nonsense"],
+    ["h", "-s"], ["-@", "h"], ["-p"], ["-Q", "nonsense"], ["-oFoo" + "x" * 5000, "h"],
+    [*(f"-oIdentityFile=f{number}" for number in range(101)), "h"],
+    [*(f"-oCertificateFile=f{number}" for number in range(101)), "h"],
+    [*(f"-oIdentityFile=f{number}" for number in range(100)), "-i", "/etc", "h"],
+    ["-oProxyJump=x", "-oProxyJump=a;b", "h"], ["-oProxyCommand=x", "-oProxyJump=-a", "h"],
+    ["-oProxyJump=x", "-J", "a;b", "h"],
+    *([*flag, "h"] for jump in BAD_JUMPS for flag in (["-J", jump], [f"-oProxyJump={jump}"])),
 ]  # fmt: skip
 
 NO_MESSAGE = [
@@ -140,13 +165,18 @@ def values(output: str) -> list[str]:
 
 
 def messages(output: str) -> list[str]:
-    """Lines of stderr without versions and notes on the terminal, up to the usage or to where values come from."""
-    lines = output.splitlines()
+    """Lines of stderr without versions and notes on the terminal, up to the usage or to where values come from.
+
+    ssh doubles backslashes, and says twice what is wrong with a hop.
+    """
+    lines = output.replace("\\\\", "\\").splitlines()
     for index, line in enumerate(lines):
         if line.startswith(("usage:", "Values that are not defaults")):
             lines = [*lines[:index], *(["usage"] if line[0] == "u" else [])]
             break
-    skipped = ("OpenSSH_", "pyssh_", "Pseudo-terminal", "debug", "Unsupported KEX", "vdollar_percent_expand")
+    skipped = (
+        "OpenSSH_", "pyssh_", "Pseudo-terminal", "debug", "Unsupported KEX", "vdollar_percent_expand", "parse_jump"
+    )  # fmt: skip
     return [line for line in lines if line and not line.startswith(skipped)]
 
 
@@ -165,7 +195,9 @@ def test_files(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) ->
     assert ours(arguments, capsys) == ssh(arguments)
 
 
-@pytest.mark.parametrize("arguments", ARGUMENTS + BAD_ARGUMENTS + NO_MESSAGE, ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", ARGUMENTS + BAD_ARGUMENTS + NO_MESSAGE, ids=lambda words: " ".join(words)[:60]
+)
 def test_arguments(tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "config"
     path.write_text("Port 77\n")

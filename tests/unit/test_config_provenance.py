@@ -68,15 +68,40 @@ def test_included_files_name_the_include(told: list[str]) -> None:
     values = value_lines(told)
     include = "DIR/config:11 (Match final host real.example)"
     assert values["serveraliveinterval 30"] == f"DIR/included:1, included at {include}"
-    assert values["batchmode yes"] == "DIR/included:3 (Host real.example)"
+    assert values["batchmode yes"] == f"DIR/included:3 (Host real.example), included at {include}"
 
 
 def test_blocks_say_whether_and_why(told: list[str]) -> None:
     start = told.index("Host and Match lines, in the order they were read:")
-    joined = "\n".join(" ".join(line.split()) for line in told[start + 1 :])
+    second = told.index("Host and Match lines in the second pass:")
+    joined, again = (
+        "\n".join(" ".join(line.split()) for line in lines)
+        for lines in (told[start + 1 : second], told[second + 1 :])
+    )
     assert "DIR/config:1 Host web* !web9 applies\n" in joined
     assert 'DIR/config:4 Host db does not apply: no pattern matches "web1"\n' in joined
     assert 'DIR/config:6 Match host web1 user root does not apply: user "deploy" is not in "root"\n' in joined
     assert 'DIR/config:8 Match exec "exit 3" does not apply: exec failed with 3\n' in joined
     assert "DIR/config:10 Match final host real.example does not apply: only in the final pass\n" in joined
-    assert "DIR/config:10 Match final host real.example applies (second pass)\n" in joined
+    assert "included:2 Host real.example does not apply: the enclosing block does not apply; included at" in joined
+    assert "DIR/config:10 Match final host real.example applies\n" in again
+    assert "DIR/included:2 Host real.example applies; included at DIR/config:11\n" in again
+
+
+def test_blocks_are_shown_as_they_stand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config"
+    config.write_text('host="a b"  c # mine\n User u\nMATCH user "x\\"y",z exec "exit 1"\n')
+    assert main(["-F", str(config), "-G", "-v", "c"]) == 0
+    err = capsys.readouterr().err
+    assert f'{config}:2 (Host "a b"  c # mine)\n' in err
+    assert f'{config}:1 Host "a b"  c # mine    ' in err
+    assert f'{config}:3 Match user "x\\"y",z exec "exit 1"    does not apply: ' in err
+
+
+def test_files_that_include_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = tmp_path / "one", tmp_path / "c"
+    one.write_text(f"Include {tmp_path}/%k\nUser u\n")
+    two.write_text(f"HostKeyAlias x\nInclude {one}\n")
+    assert main(["-F", str(one), "-G", "-v", "c"]) == 0
+    place = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("  user u"))
+    assert place.count(", included at ") == 2

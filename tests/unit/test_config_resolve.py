@@ -322,3 +322,17 @@ def test_what_is_not_done_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     _, settings = resolved(tmp_path, "LocalForward 1 a:1\nClearAllForwardings yes\n")
     refuse_unsupported(settings, Log())
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("origin", ["-l", "destination", "-o User"])
+def test_users_of_the_command_line_hold_no_tokens(origin: str) -> None:
+    settings = Settings()
+    settings.set_first("user", "DOM%n", origin)
+    options = resolve(settings, "host", SystemNetwork(), Log(), config_file="none")
+    assert options.user == ("DOMhost" if origin == "-o User" else "DOM%n")
+    assert options.tokens["r"] == options.user
+
+
+def test_users_of_files_hold_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHERE", "there")
+    assert options_of(tmp_path, "User %n-${WHERE}\n").user == "host-there"

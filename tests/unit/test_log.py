@@ -144,3 +144,11 @@ def test_closed_stderr_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.getvalue() == "heard\n"
     stream.close()
     Log().error("nobody hears this")
+
+
+def test_long_lines_of_errors_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    log = Log()
+    log.error("a" * 5000 + "\nb\n" + "c" * 5000)
+    assert capsys.readouterr().err == "a" * lg.LONGEST + "\nb\n" + "c" * lg.LONGEST + "\n"
+    log.info("a" * 5000)
+    assert capsys.readouterr().err == "a" * 5000 + "\n"
