@@ -24,6 +24,20 @@ def _open_standard_descriptors() -> None:
     os.close(fd)
 
 
+def _forget_coerced_locale() -> None:
+    """Take out the LC_CTYPE that Python gives itself in a C locale (PEP 538): SendEnv would send it, and what we
+    start would have it. Where the environment that we were given cannot be read, it stays."""
+    if os.environ.get("LC_CTYPE") not in {"C.UTF-8", "C.utf8", "UTF-8"}:
+        return
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            given = file.read().split(b"\0")
+    except OSError:
+        return
+    if not any(variable.startswith(b"LC_CTYPE=") for variable in given):
+        del os.environ["LC_CTYPE"]
+
+
 def main() -> None:
     """Run the process's own command line and exit with its code.
 
@@ -31,6 +45,7 @@ def main() -> None:
     must be put back in order (the terminal, descriptors, files) has been by now.
     """
     _open_standard_descriptors()
+    _forget_coerced_locale()
     from pyssh_cli.cli import main as run
 
     status = run()

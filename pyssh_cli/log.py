@@ -1,4 +1,5 @@
-"""What pyssh says about itself on stderr (or in the file of -E), in ssh's style, and how text is made safe to say.
+"""What pyssh says about itself, in ssh's style, on stderr, in the file of -E or to syslog, and how text is made
+safe to say.
 
 Not for what the remote side prints: that goes to stdout and stderr untouched, by `client/`.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 QUIET, FATAL, ERROR, INFO, VERBOSE, DEBUG1, DEBUG2, DEBUG3 = range(-1, 7)
@@ -27,6 +29,16 @@ LOG_LEVELS = {
 
 _PREFIX = {DEBUG1: "debug1: ", DEBUG2: "debug2: ", DEBUG3: "debug3: "}
 
+_SYSLOG = {
+    FATAL: ("LOG_CRIT", "fatal: "),
+    ERROR: ("LOG_ERR", "error: "),
+    INFO: ("LOG_INFO", ""),
+    VERBOSE: ("LOG_INFO", ""),
+}
+"""Rank to syslog's priority and what the message starts with there; all others are LOG_DEBUG, and as on stderr."""
+
+SYSLOG_SIZE = 900
+"""Characters of a message that syslog gets: with what is put before them, a line of RFC 3164 has 1024 bytes."""
 
 PATIENCE = 2000
 """Milliseconds that a line may wait for a stderr that is full."""
@@ -79,6 +91,22 @@ def write_all(fd: int, data: bytes) -> None:
             return
 
 
+def _place() -> str:
+    """Where in the program the message being said comes from: "file:function():line"."""
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename == _place.__code__.co_filename and frame.f_back is not None:
+        frame = frame.f_back
+    code = frame.f_code
+    return f"{os.path.basename(code.co_filename)}:{code.co_name}():{frame.f_lineno}"
+
+
+def _say_to_syslog(rank: int, message: str) -> None:
+    import syslog
+
+    priority, prefix = _SYSLOG.get(rank, ("LOG_DEBUG", _PREFIX.get(rank, "")))
+    syslog.syslog(getattr(syslog, priority), (prefix + printable(message))[:SYSLOG_SIZE])
+
+
 class Log:
     """One place to say things, with ssh's levels. `level` is a rank of `LOG_LEVELS`.
 
@@ -89,16 +117,37 @@ class Log:
     def __init__(self, level: int = INFO) -> None:
         self.level = level
         self.raw = False
+        self.forced: Callable[[str], bool] | None = None
+        """Whether a message of this place, "file:function():line", is shown whatever its rank (LogVerbose)."""
         self._file: TextIO | None = None
+        self._syslog = False
+        self._silent = False
 
     def open_file(self, path: str) -> None:
         """Append to `path` instead of stderr (-E). Raises OSError."""
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._file = open(fd, "w", encoding="utf-8")  # noqa: SIM115
 
+    def open_syslog(self, facility: str) -> None:
+        """Say all further things to syslog, under this name of SyslogFacility (-y)."""
+        import syslog
+
+        syslog.openlog("pyssh", syslog.LOG_PID, getattr(syslog, f"LOG_{facility}"))
+        self._syslog = True
+
+    def leave_stderr(self) -> bool:
+        """In the background nothing is said on stderr any more, unless it was asked for by -v; whether that is so.
+
+        A file and syslog go on.
+        """
+        if not self._syslog and self._file is None:
+            self._silent = self.level < DEBUG1
+            return self._silent
+        return True
+
     def enabled(self, rank: int) -> bool:
-        """Whether a message of this rank would be shown: ask before making a costly one."""
-        return rank <= self.level
+        """Whether a message of this rank may be shown: ask before making a costly one."""
+        return rank <= self.level or self.forced is not None
 
     def say(self, rank: int, message: str) -> None:
         """Say `message`, cleaned, if the level lets it through.
@@ -106,7 +155,18 @@ class Log:
         Newlines stay in what the person is told, and not in debug output: no server can forge a line of that.
         Callers clean what a server says (`printable`) before they put it into a message of INFO and above.
         """
-        if rank > self.level:
+        if rank > self.level and self.forced is None:
+            return
+        if self.forced is not None:
+            place = _place()
+            if self.forced(place):
+                message = f"{place} (pid={os.getpid()}): {message}"
+            elif rank > self.level:
+                return
+        if self._syslog:
+            _say_to_syslog(rank, message)
+            return
+        if self._silent:
             return
         end = "\r\n" if self.raw and self._file is None else "\n"
         body = printable(message, newlines=rank <= INFO)

@@ -80,6 +80,11 @@ def perform(invocation: Invocation) -> int:
     log, settings = invocation.log, invocation.settings
     level = settings.get("loglevel")
     log.level = INFO if level is None else level
+    if invocation.syslog:
+        if invocation.log_file is not None:
+            _print("Can't specify both -y and -E", to_stderr=True)
+            return FAILED
+        log.open_syslog(settings.get("syslogfacility") or "USER")
     if invocation.log_file is not None:
         try:
             log.open_file(invocation.log_file)
@@ -101,6 +106,12 @@ def perform(invocation: Invocation) -> int:
         printing=invocation.dump,
     )
     log.level = options.log_level
+    if invocation.syslog:
+        log.open_syslog(options.syslog_facility)
+    if options.log_verbose:
+        from pyssh_cli.config.patterns import matches_list
+
+        log.forced = lambda place: any(matches_list(place, patterns) for patterns in options.log_verbose)
     if invocation.dump:
         from pyssh_cli.config.dump import lines
 

@@ -31,13 +31,13 @@ class Invocation:
     """What the command line says.
 
     `settings` has what flags and destination give to keywords, with the flag as origin. `command` is the words
-    of the command, joined, or None. `control_command` is -O's, `stdio_forward` -W's. `unsupported` is the first
-    flag that no connection is made with yet.
+    of the command, joined, or None. `syslog` is -y, `control_command` -O's, `stdio_forward` -W's. `unsupported` is
+    the first flag that no connection is made with yet.
     """
 
     __slots__ = (
         "command", "config_file", "control_command", "debugging", "dump", "host", "lists_keys",
-        "log", "log_file", "settings", "stdio_forward", "unsupported",
+        "log", "log_file", "settings", "stdio_forward", "syslog", "unsupported",
     )  # fmt: skip
 
     def __init__(self, log: Log) -> None:
@@ -47,6 +47,7 @@ class Invocation:
         self.command: str | None = None
         self.config_file: str | None = None
         self.log_file: str | None = None
+        self.syslog = False
         self.dump = False
         self.lists_keys = False
         self.debugging = False
@@ -128,6 +129,10 @@ def config_file(invocation: Invocation, argument: str) -> None:
 
 def log_file(invocation: Invocation, argument: str) -> None:
     invocation.log_file = argument
+
+
+def syslog(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
+    invocation.syslog = True
 
 
 def dump(invocation: Invocation, argument: str) -> None:  # noqa: ARG001

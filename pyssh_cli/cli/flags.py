@@ -55,7 +55,7 @@ _ROWS = (
     Flag("F", "configfile", _CONFIGURATION, "Read this configuration file only; none reads no file.",
          acts.config_file),
     Flag("f", "", _SESSION, "Go to the background before the command runs.",
-         acts.sets("-f", forkafterauthentication=True, stdinnull=True), ready=False),
+         acts.sets("-f", forkafterauthentication=True, stdinnull=True)),
     Flag("G", "", _CONFIGURATION, "Print the resulting configuration and exit.", acts.dump),
     Flag("g", "", _FORWARDING, "Let other hosts connect to forwarded ports.", acts.sets("-g", gatewayports=True)),
     Flag("I", "pkcs11", _TRUST, "A PKCS#11 library with keys.",
@@ -98,7 +98,7 @@ _ROWS = (
     Flag("x", "", _FORWARDING, "Do not forward X11.", acts.sets("-x", forwardx11=False)),
     Flag("Y", "", _FORWARDING, "Forward X11 and trust it.",
          acts.sets("-Y", forwardx11=True, forwardx11trusted=True), ready=False),
-    Flag("y", "", _CONFIGURATION, "Send messages to syslog.", acts.nothing, ready=False),
+    Flag("y", "", _CONFIGURATION, "Send messages to syslog.", acts.syslog),
     Flag("Z", "", _CONFIGURATION, "List the keys that would be tried and exit.", acts.list_keys),
 )  # fmt: skip
 

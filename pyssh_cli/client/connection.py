@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pyssh_cli import __version__
 from pyssh_cli.client.link import Link
+from pyssh_cli.client.round_trip import KEEP_ALIVE, RoundTrip
 from pyssh_cli.client.trust import HostTrust
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import (
@@ -30,11 +31,12 @@ from pyssh_cli.protocol import channels as ch
 from pyssh_cli.protocol import messages as m
 from pyssh_cli.protocol.kex import KEX
 from pyssh_cli.protocol.key_exchange import Offer
-from pyssh_cli.protocol.transport import HostKeyOffered, KeysTaken, State, Transport
+from pyssh_cli.protocol.transport import HostKeyOffered, KeysTaken, Pong, State, Transport
 from pyssh_cli.terminal.questions import Questions
 
 if TYPE_CHECKING:
     from pyssh_cli.client.authenticate import Authenticator
+    from pyssh_cli.client.idle import IdleTimeouts
     from pyssh_cli.client.update_host_keys import UpdateHostKeys
 
 
@@ -59,6 +61,9 @@ class ChannelOwner(Protocol):
     def may_send(self) -> None:
         """The connection takes data again."""
 
+    def on_idle(self, channel: ch.Channel, seconds: int) -> None:
+        """Nothing has happened on a channel of yours for so long that it is to be closed (ChannelTimeout)."""
+
     def is_over(self) -> bool:
         """Whether all channels have come and gone, so that nothing is lost with the connection."""
 
@@ -75,7 +80,8 @@ class Connection:
         self._options = options
         self._log = log
         self._loop = loop
-        self._peer = f"{address} port {options.port}"
+        self.peer = self._peer = f"{address} port {options.port}"
+        self.since = monotonic()
         self._questions = questions
         self._trust = HostTrust(options, log, questions, address)
         compression = ("zlib@openssh.com", "none") if options.compression else ("none", "zlib@openssh.com")
@@ -83,9 +89,13 @@ class Connection:
         self.transport = Transport(offer, f"pyssh_{__version__}", log.say)
         self.transport.set_rekey_limit(*options.rekey_limit)
         self.channels = ch.Channels(self.transport.send)
-        self.owner: ChannelOwner | None = None
-        self._authenticator: Authenticator | None = None
+        self.round_trip = RoundTrip(self.transport, self.channels)
+        self._idle: IdleTimeouts | None = None
         self._socket = sock
+        self.owner: ChannelOwner | None = None
+        self.when_authenticated: Callable[[], None] | None = None
+        """Called once the user is in, before any channel's owner hears of it."""
+        self._authenticator: Authenticator | None = None
         self._host_keys: UpdateHostKeys | None = None
         self._keys_judged = False
         self.authenticated = False
@@ -134,7 +144,7 @@ class Connection:
 
     def _process(self) -> None:
         """Deal with all that has arrived, then with what follows from it."""
-        self._last_heard = monotonic()
+        self.channels.now = self._last_heard = monotonic()
         self._alive_unanswered = 0
         try:
             self._dispatch()
@@ -161,6 +171,8 @@ class Connection:
                 self._on_payload(event)
             elif isinstance(event, HostKeyOffered):
                 self._on_host_key(event)
+            elif isinstance(event, Pong):
+                self.round_trip.on_pong(event.data)
             elif isinstance(event, KeysTaken) and not event.first:
                 self._log.debug1("rekeying done")
 
@@ -242,6 +254,9 @@ class Connection:
         if self._authenticator.receive(payload):
             self.authenticated = True
             self.transport.authenticated()
+            self._watch_for_idle()
+            if self.when_authenticated:
+                self.when_authenticated()
             if self.owner:
                 self.owner.authenticated()
         elif number == m.USERAUTH_FAILURE and self.owner:
@@ -260,8 +275,12 @@ class Connection:
         elif isinstance(event, ch.OpenRequested):
             self._log.debug1(f"the server asks for a channel {event.kind}, which was not offered to it")
             self.channels.refuse(event, 1, "not asked for")
+        elif isinstance(event, ch.RequestAnswered) and event.channel is None and event.name == KEEP_ALIVE:
+            self.round_trip.on_keep_alive_answered()
         elif self.owner:
             self.owner.on_channel_event(event)
+            if self._idle and isinstance(event, ch.Opened):
+                self._idle.look_again()
 
     def _on_host_keys(self, fields: bytes) -> None:
         """The server tells its host keys, once: what comes of it is UpdateHostKeys'."""
@@ -302,9 +321,26 @@ class Connection:
                 f" ({self._alive_unanswered} keep-alive messages were not answered)."
             )
         self._alive_unanswered += 1
-        self.channels.global_request("keepalive@openssh.com", want_reply=True)
+        self.round_trip.keep_alive()
         self.flush()
         self._loop.call_at(monotonic() + interval, self._on_alive_due)
+
+    def _watch_for_idle(self) -> None:
+        """ChannelTimeout (ssh_config(5))."""
+        if self._options.channel_timeouts:
+            from pyssh_cli.client.idle import IdleTimeouts
+
+            self._idle = IdleTimeouts(self._loop, self.channels, self._options.channel_timeouts, self._on_idle)
+
+    def _on_idle(self, channel: ch.Channel, seconds: int) -> None:
+        if self.owner:
+            self.owner.on_idle(channel, seconds)
+
+    def classify(self, *, interactive: bool) -> None:
+        """Let packets travel in the class of interactive sessions, or in that of others (IPQoS)."""
+        from pyssh_cli.net.tcp import set_service_class
+
+        set_service_class(self._socket, self._options.ip_qos[0 if interactive else 1], self._log)
 
     def _rekey_if_due(self) -> None:
         self.transport.rekey_if_due(monotonic())

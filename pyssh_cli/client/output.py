@@ -21,9 +21,11 @@ MAX_PIECES = 512
 KEPT_SIZE = 64 * 1024
 """What waits is kept in pieces of about this size, however small the packets were that it came in."""
 
+_GONE = {errno.EPIPE, errno.ECONNRESET}
+"""Whoever read it has gone: no loss for anybody. Of a terminal, EIO says so."""
+
 _HINTS = {
     errno.ENOSPC: "the disk is full",
-    errno.EPIPE: "whoever read it has gone",
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the file may not grow further",
 }
@@ -33,19 +35,32 @@ class Output:
     """One output descriptor. Not written to while it is not ready: what waits is kept, and `drained` is called
     with the number of bytes when some of it went.
 
-    `name` is what to call it when it takes no more for good; without one that is no error, and what comes is
-    dropped, as ssh does with stderr.
+    When whoever read it has gone, `gone` is called, and all that comes from then on is dropped, as ssh does.
+    `name` is what to call it when it takes no more for another reason, a full disk for one; without a name that
+    is no error either.
     """
 
-    def __init__(self, fd: int, name: str | None, loop: Loop, drained: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        fd: int,
+        name: str | None,
+        loop: Loop,
+        drained: Callable[[int], None],
+        gone: Callable[[], None] | None = None,
+    ) -> None:
         self._fd = fd
         self._name = name
         self._loop = loop
         self._drained = drained
+        self._gone = gone
+        self._dropping = False
         self._waiting: deque[bytearray] = deque()
         self._written = 0  # of the first piece that waits
         self._tty = os.isatty(fd)
         self._blocking = True
+        self._reopened = _own_description(fd) if self._tty else None
+        if self._reopened is not None:
+            self._fd = self._reopened
         # A pipe or socket could block in the middle of a write; a file never does for long.
         if not self._tty and not stat.S_ISREG(os.fstat(fd).st_mode) and os.get_blocking(fd):
             os.set_blocking(fd, False)
@@ -59,8 +74,10 @@ class Output:
     def write(self, pieces: list[memoryview]) -> int:
         """Write what can be written now; returns how many bytes went. What did not is copied and kept.
 
-        Raises OutputError when the descriptor takes no more for good.
+        Raises OutputError when a descriptor that has a name takes no more, though somebody is still there.
         """
+        if self._dropping:
+            return sum(map(len, pieces))
         if self._waiting:
             self._keep(pieces)
             return 0
@@ -72,7 +89,7 @@ class Output:
             if written == total:
                 break
             pieces = _after(pieces, count)
-            if not count or self._tty:
+            if not count or (self._tty and self._reopened is None):
                 self._keep(pieces)
                 self._loop.watch(self._fd, None, self._on_writable)
                 break
@@ -86,17 +103,25 @@ class Output:
 
     def _write_some(self, pieces: list[memoryview]) -> int:
         try:
-            if self._tty:
+            if self._tty and self._reopened is None:
                 return os.write(self._fd, pieces[0][:TTY_PIECE])
             return os.writev(self._fd, pieces[:MAX_PIECES])
         except BlockingIOError:
             return 0
         except OSError as error:
-            if self._name is None:
-                return sum(map(len, pieces))
             number = error.errno or 0
+            if self._name is None or number in _GONE or (number == errno.EIO and self._tty):
+                self._drop()
+                return sum(map(len, pieces))
             hint = f" ({_HINTS[number]})" if number in _HINTS else ""
             raise OutputError(f"pyssh: write to {self._name} failed: {os.strerror(number)}{hint}") from None
+
+    def _drop(self) -> None:
+        """Nobody reads: let go of what comes."""
+        if not self._dropping:
+            self._dropping = True
+            if self._gone:
+                self._gone()
 
     def _on_writable(self) -> None:
         first = memoryview(self._waiting[0])[self._written :]
@@ -113,11 +138,27 @@ class Output:
     def close(self) -> None:
         """Leave the descriptor as it was found."""
         self._loop.watch(self._fd)
+        if self._reopened is not None:
+            os.close(self._reopened)
+            self._reopened = None
         if not self._blocking:
             try:
                 os.set_blocking(self._fd, True)
             except OSError:
                 pass
+
+
+def _own_description(fd: int) -> int | None:
+    """The terminal of `fd`, opened once more so that writing never waits: set on `fd`, the flag that says so would
+    hold for every program that shares it. None where that cannot be had."""
+    try:
+        own = os.open(os.ttyname(fd), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return None
+    if os.fstat(own).st_rdev == os.fstat(fd).st_rdev:
+        return own
+    os.close(own)
+    return None
 
 
 def _after(pieces: list[memoryview], count: int) -> list[memoryview]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+from collections.abc import Callable
 from importlib import import_module
 from time import monotonic
 from types import FrameType
@@ -14,6 +15,7 @@ from pyssh_cli.log import Log
 
 if TYPE_CHECKING:
     from pyssh_cli.client.session import Session
+    from pyssh_cli.net.loop import Loop
 
 
 class Killed(BaseException):
@@ -27,6 +29,7 @@ class Killed(BaseException):
 _NEEDED_LATER = (
     "pyssh_cli.client.session",
     "pyssh_cli.client.authenticate",
+    "pyssh_cli.terminal.signals",
     "cryptography.hazmat.primitives.ciphers.aead",
     "cryptography.hazmat.primitives.asymmetric.x25519",
     "cryptography.hazmat.primitives.asymmetric.ed25519",
@@ -64,11 +67,15 @@ def run(options: Options, log: Log) -> int:
 
         session = Session(options, log, loop, connection)
         connection.owner = session
+        connection.when_authenticated = _after_login(options, log, loop, session)
         loop.run_once(monotonic())  # the server may have spoken already: then it is not waited for
         connection.transport.prepare()
         connection.run_until(connection.keys_judged, deadline, connection.timeout_message)
         connection.run_until(connection.is_authenticated, None, str)
+        from pyssh_cli.terminal.signals import guard_terminal
+
         _end_on_signals()
+        guard_terminal(session.raw, lambda: loop.call_soon(session.window_changed))
         signal.signal(signal.SIGWINCH, lambda _number, _frame: loop.call_soon(session.window_changed))
         loop.wake_on_signals()
         gc.freeze()
@@ -86,6 +93,23 @@ def run(options: Options, log: Log) -> int:
             session.close()
         connection.close()
         loop.close()
+
+
+def _after_login(options: Options, log: Log, loop: Loop, session: Session) -> Callable[[], None] | None:
+    """What is done once the user is in and before the session begins: LocalCommand, then -f; None for nothing."""
+    local_command = options.local_command is not None and options.permit_local_command
+    if not local_command and not options.fork_after_authentication:
+        return None
+    from pyssh_cli.client.background import Background
+    from pyssh_cli.client.local_command import run_local_command
+
+    background = Background(options, log, loop, session.raw.leave)
+
+    def logged_in() -> None:
+        run_local_command(options, log)
+        background.ready()
+
+    return logged_in
 
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)

@@ -6,25 +6,37 @@ import os
 import stat
 import termios
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from pyssh_cli.client.connection import Connection
 from pyssh_cli.client.output import Output
 from pyssh_cli.config.options import Options
 from pyssh_cli.config.patterns import matches_pattern
 from pyssh_cli.errors import NetworkError, PysshError
-from pyssh_cli.log import LOG_LEVELS, Log, printable, write_all
+from pyssh_cli.log import Log, printable
 from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.protocol.messages import EXTENDED_DATA_STDERR
-from pyssh_cli.terminal.escapes import Action, EscapeFilter, help_text
+from pyssh_cli.terminal.escapes import Escape, EscapeFilter
 from pyssh_cli.terminal.modes import NO_MODES, encode_modes
 from pyssh_cli.terminal.raw import RawMode, window_size
 from pyssh_cli.wire import Reader, string, text, uint32
+
+if TYPE_CHECKING:
+    from pyssh_cli.client.command_line import ForwardControl
+    from pyssh_cli.client.escape_keys import EscapeKeys
+    from pyssh_cli.client.keystrokes import ObscuredTyping
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 TYPED_SIZE = 16 * 1024
 """Bytes read from a terminal at once."""
+
+TTY_WINDOW = 64 * 1024
+"""Bytes of output that may be on their way to a terminal: what stops a flood stops it when they are shown."""
+
+TTY_MAX_WINDOW = 1024 * 1024
+"""How far that may widen while the terminal keeps up, on a long path; what OpenSSH grants."""
 
 MAX_PACKETS_A_READ = 16
 """Packets that one read of stdin may fill."""
@@ -37,16 +49,20 @@ class Session:
     """One session on `connection`. `finished` once its channel is closed and all output is written."""
 
     def __init__(self, options: Options, log: Log, loop: Loop, connection: Connection) -> None:
-        self._options = options
-        self._log = log
-        self._loop = loop
-        self._connection = connection
+        self.options = self._options = options
+        self.log = self._log = log
+        self.loop = self._loop = loop
+        self.connection = self._connection = connection
         self._channels = connection.channels
         self._channel: ch.Channel | None = None
+        self.forwards: ForwardControl | None = None
+        """What the command line of `~C` makes and ends forwards with; None where there are none."""
         self._opened_early = False
-        self.tty = self._wants_tty()
-        self._raw = RawMode(STDIN, log)
+        self.tty = self._asked_for_tty = self._wants_tty()
+        self.raw = self._raw = RawMode(STDIN, log)
         self._escapes = EscapeFilter(options.escape_char if self.tty else None)
+        self._escape_keys: EscapeKeys | None = None
+        self._typing: ObscuredTyping | None = None
         self._outputs: dict[int, Output] = {}
         self._pieces: dict[int, list[memoryview]] = {}
         self._exit_status: int | None = None
@@ -59,10 +75,19 @@ class Session:
         self._packets_a_read = 1
         self._asked_at = 0.0
         self.ended_by_user = False
+        self._timed_out = False
+
+    @property
+    def channel(self) -> ch.Channel:
+        """The session's channel, once it has been asked for."""
+        assert self._channel is not None
+        return self._channel
 
     def _wants_tty(self) -> bool:
         """Whether to ask for a pty (RequestTTY, -t, -T)."""
         o = self._options
+        if o.session_type == "none":
+            return False
         if o.request_tty == "force":
             return True
         wants = o.request_tty == "yes" or (
@@ -90,9 +115,22 @@ class Session:
     def _open(self) -> None:
         if self._channel is None:
             self._log.debug1("channel 0: new session [client-session]")
-            self._channel = self._channels.open("session")
+            self._channel = (
+                self._channels.open("session", window=TTY_WINDOW, max_window=TTY_MAX_WINDOW)
+                if self.tty
+                else self._channels.open("session")
+            )
+            self._channel.told = "client-session"
+            self._channel.purpose = self._purpose()
         else:
             self._channels.open_again(self._channel)
+
+    def _purpose(self) -> str:
+        """What ChannelTimeout may call the channel more closely."""
+        o = self._options
+        if o.session_type == "subsystem":
+            return f"session:subsystem:{o.command}"
+        return "session:shell" if o.command is None else "session:command"
 
     def on_channel_event(self, event: ch.Event) -> None:
         if isinstance(event, ch.Data):
@@ -129,6 +167,8 @@ class Session:
     def may_send(self) -> None:
         if self._typed:
             self._send_typed(b"")
+            if self._stdin_ended:
+                self._end_input()
         self._watch_stdin(True)
 
     # Starting what is to run ------------------------------------------------------------------------------------
@@ -138,7 +178,8 @@ class Session:
         o, channel = self._options, self._channel
         assert channel is not None
         self._asked_at = monotonic()
-        if self._connection.transport.server_version.startswith(b"SSH-2.0-OpenSSH_"):
+        self._connection.classify(interactive=self.tty)
+        if self._speaks_openssh():
             self._log.debug1("Requesting no-more-sessions@openssh.com")
             self._channels.global_request("no-more-sessions@openssh.com", want_reply=True)
         if self.tty:
@@ -156,6 +197,9 @@ class Session:
             self._log.debug1(f"Sending command: {o.command}")
             self._channels.request(channel, "exec", text(o.command), want_reply=True)
 
+    def _speaks_openssh(self) -> bool:
+        return self._connection.transport.server_version.startswith(b"SSH-2.0-OpenSSH_")
+
     def _request_pty(self, channel: ch.Channel) -> None:
         """RFC 4254 section 6.2; without a terminal of ours the modes are the server's own."""
         try:
@@ -163,17 +207,18 @@ class Session:
         except termios.error:
             modes = NO_MODES
         size = b"".join(map(uint32, window_size(STDIN)))
-        self._channels.request(
-            channel, "pty-req", text(os.environ.get("TERM", "")) + size + string(modes), want_reply=True
-        )
+        terminal = dict(self._options.set_env).get("TERM") or os.environ.get("TERM", "")
+        self._channels.request(channel, "pty-req", text(terminal) + size + string(modes), want_reply=True)
 
     def _environment(self) -> list[tuple[str, str]]:
-        """What SetEnv says and SendEnv lets through."""
-        sent = dict(self._options.set_env)
-        for name, value in os.environ.items():
-            if name not in sent and any(matches_pattern(name, pattern) for pattern in self._options.send_env):
-                sent[name] = value
-        return list(sent.items())
+        """What SendEnv lets through, then what SetEnv says: the later one counts."""
+        patterns = self._options.send_env
+        sent = [
+            (name, value)
+            for name, value in os.environ.items()
+            if any(matches_pattern(name, pattern) for pattern in patterns)
+        ]
+        return [*sent, *self._options.set_env]
 
     def _on_answer(self, answer: ch.RequestAnswered) -> None:
         if answer.channel is None or answer.success:
@@ -187,6 +232,7 @@ class Session:
                     raise PysshError("PTY allocation request failed on channel 0")
                 self.tty = False
                 self._escapes = EscapeFilter(None)
+                self._connection.classify(interactive=False)
                 self._log.info("PTY allocation request failed on channel 0")
             return
         if not answer.success:
@@ -204,6 +250,8 @@ class Session:
     def _start_input(self) -> None:
         if self.tty and os.isatty(STDIN) and not self._options.stdin_null:
             self._raw.enter()
+        if self.tty and not self._options.stdin_null:
+            self._obscure_typing()
         if self._options.stdin_null:
             self._end_input()
             return
@@ -212,6 +260,16 @@ class Session:
             os.set_blocking(STDIN, False)
             self._stdin_blocking = False
         self._watch_stdin(True)
+
+    def _obscure_typing(self) -> None:
+        """Hide the rhythm of typing, if that is wanted and the server answers what stands for keys."""
+        interval, transport = self._options.obscure_keystroke_timing, self._connection.transport
+        if interval and "ping@openssh.com" in transport.extensions:
+            from pyssh_cli.client.keystrokes import ObscuredTyping
+
+            self._typing = ObscuredTyping(
+                self._loop, self._log, transport, interval, self._send_typed, self._connection.flush
+            )
 
     def _watch_stdin(self, wanted: bool) -> None:
         """Watch stdin exactly while there is a use for what it says."""
@@ -255,6 +313,7 @@ class Session:
             self._end_input()
             return
         self._packets_a_read = min(MAX_PACKETS_A_READ, 2 * count) if done == size * count else max(1, count // 2)
+        self._channels.now = monotonic()
         self._channels.sent(channel, done)
         self._connection.flush()
         self._watch_stdin(True)
@@ -273,14 +332,20 @@ class Session:
             return
         data, escapes = self._escapes.feed(typed)
         for escape in escapes:
-            self._act(escape.action)
-        self._send_typed(data)
+            self._act(escape)
+        if not data or self._stdin_ended:
+            return
+        if self._typing:
+            self._typing.type(data)
+        else:
+            self._send_typed(data)
 
     def _send_typed(self, data: bytes) -> None:
         """Send what was typed as far as the window goes; the rest waits, and stdin with it."""
         channel = self._channel
         assert channel is not None
         data = self._typed + data
+        self._channels.now = monotonic()
         while data and channel.sendable and self._connection.takes_data():
             size = min(len(data), channel.sendable, channel.remote_max_packet)
             self._connection.transport.send(self._channels.data_prefix(channel), string(data[:size]))
@@ -290,50 +355,30 @@ class Session:
         self._connection.flush()
         self._watch_stdin(True)
 
+    def send_last(self, data: bytes) -> None:
+        """Send `data`, and nothing that is typed after it."""
+        if self._typing:
+            self._typing.release("the input has ended")
+        self._send_typed(data)
+        self._end_input()
+
     def _end_input(self) -> None:
         self._stdin_ended = True
         self._watch_stdin(False)
-        if self._channel:
+        if self._typing:
+            self._typing.release("the input has ended")
+        if self._channel and not self._typed:
             self._log.debug2("channel 0: send eof")
             self._channels.eof(self._channel)
             self._connection.flush()
 
-    def _act(self, action: Action) -> None:
+    def _act(self, escape: Escape) -> None:
         """Do what an escape key asks for (ssh(1), ESCAPE CHARACTERS)."""
-        channel = self._channel
-        assert channel is not None
-        escape_char = self._options.escape_char or 0
-        if action is Action.DISCONNECT:
-            self._say(chr(escape_char) + ".\r\n")
-            self.ended_by_user = True
-        elif action is Action.BREAK:
-            self._channels.request(channel, "break", uint32(0))
-        elif action is Action.REKEY:
-            self._connection.transport.rekey()
-        elif action in {Action.LESS_VERBOSE, Action.MORE_VERBOSE}:
-            step = 1 if action is Action.MORE_VERBOSE else -1
-            self._log.level = max(-1, min(max(LOG_LEVELS.values()), self._log.level + step))
-            name = next(name for name, rank in LOG_LEVELS.items() if rank == self._log.level)
-            self._say(f"{chr(escape_char)}{'v' if step > 0 else 'V'} [LogLevel {name}]\r\n")
-        elif action is Action.SUSPEND:
-            self._say(chr(escape_char) + "^Z [suspend pyssh]\r\n")
-            from pyssh_cli.terminal.signals import suspend
+        if self._escape_keys is None:
+            from pyssh_cli.client.escape_keys import EscapeKeys
 
-            suspend(self._raw)
-            self.window_changed()
-        elif action is Action.LIST_CONNECTIONS:
-            self._say(
-                f"{chr(escape_char)}#\r\nThe following connections are open:\r\n"
-                f"  #{channel.local_id} {channel.kind}: {channel.bytes_sent} bytes sent,"
-                f" {channel.bytes_received} received\r\n"
-            )
-        elif action is Action.HELP:
-            self._say(help_text(escape_char))
-
-    @staticmethod
-    def _say(message: str) -> None:
-        """Show something of ours on the terminal, between what the remote side shows."""
-        write_all(STDERR, message.encode("utf-8", "backslashreplace"))
+            self._escape_keys = EscapeKeys(self, self._options.escape_char or 0)
+        self._escape_keys.act(escape)
 
     def window_changed(self) -> None:
         """The terminal's window has another size now (RFC 4254 section 6.7)."""
@@ -348,8 +393,19 @@ class Session:
         """Where a stream goes; None for streams that nobody has defined."""
         if stream not in self._outputs and stream in {0, EXTENDED_DATA_STDERR}:
             fd, name = (STDERR, None) if stream else (STDOUT, "stdout")
-            self._outputs[stream] = Output(fd, name, self._loop, self._on_drained)
+            gone = None if stream else self._on_reader_gone
+            self._outputs[stream] = Output(fd, name, self._loop, self._on_drained, gone)
         return self._outputs.get(stream)
+
+    def _on_reader_gone(self) -> None:
+        """Nobody reads our stdout any more: an OpenSSH server is told, so that the command hears of it too.
+
+        Its PROTOCOL, section 2.1 (eow@openssh.com). Other servers go on until the command ends, and so do we.
+        """
+        self._log.debug1("stdout: whoever read it has gone")
+        if self._channel and not self._closed and self._speaks_openssh():
+            self._channels.request(self._channel, "eow@openssh.com")
+            self._connection.flush()
 
     def _on_drained(self, count: int) -> None:
         assert self._channel is not None
@@ -379,20 +435,27 @@ class Session:
     def is_over(self) -> bool:
         return self._closed
 
+    def on_idle(self, channel: ch.Channel, seconds: int) -> None:
+        self._log.verbose(f"channel {channel.local_id}: closing after {seconds} seconds of inactivity")
+        self._channels.close(channel)
+        self._timed_out = True
+        self.connection_ended()
+        self._connection.flush()
+
     def connection_ended(self) -> None:
         self._closed = True
         self._watch_stdin(False)
 
     def finished(self) -> bool:
         """Whether the session is over, and all that it printed has been written."""
-        if self.ended_by_user:
+        if self.ended_by_user or self._timed_out:
             return True
         return self._closed and not any(output.waiting for output in self._outputs.values())
 
     def exit_status(self) -> int:
         """What pyssh should end with (ssh(1), EXIT STATUS); the terminal is told that the session is over."""
         self.close()
-        if self.tty and self._started:
+        if self._asked_for_tty and self._started:
             self._log.info(f"Connection to {self._options.hostname} closed.")
         status = FAILURE if self._exit_status is None or self.ended_by_user else self._exit_status & 0xFF
         self._log.debug1(f"Exit status {status}")
@@ -400,6 +463,8 @@ class Session:
 
     def close(self) -> None:
         """Leave the terminal and our descriptors as they were found."""
+        if self._typing:
+            self._typing.stop("the session is over")
         self._raw.leave()
         if self._stdin_watched:
             self._loop.watch(STDIN)

@@ -97,12 +97,15 @@ class Loop:
             for callback in woken:
                 callback()
         timeout = self._timeout(deadline) if not (self._always or self._woken) else 0.0
+        first = True
         for key, events in self._selector.select(timeout):
             readable, writable = key.data
             # A callback may have stopped the watch that a later one of the same batch stands for.
-            if events & selectors.EVENT_WRITE and writable and self._still(key.fd, 1, writable):
+            if events & selectors.EVENT_WRITE and writable and (first or self._still(key.fd, 1, writable)):
+                first = False
                 writable()
-            if events & selectors.EVENT_READ and readable and self._still(key.fd, 0, readable):
+            if events & selectors.EVENT_READ and readable and (first or self._still(key.fd, 0, readable)):
+                first = False
                 readable()
         if self._always:
             self._run_always()
@@ -133,6 +136,14 @@ class Loop:
             callback = heapq.heappop(self._timers)[2].callback
             if callback is not None:
                 callback()
+
+    def renew(self) -> None:
+        """Go on in a child process: a selector of its own, for kqueue's are not inherited (kqueue(2))."""
+        old = self._selector
+        self._selector = selectors.DefaultSelector()
+        for key in old.get_map().values():
+            self._selector.register(key.fd, key.events, key.data)
+        old.close()
 
     def close(self) -> None:
         """Give back what the loop holds."""

@@ -55,7 +55,7 @@ def connect(
         for address in addresses:
             log.debug1(f"Connecting to {options.hostname} [{address}] port {options.port}.")
             try:
-                return _connect_one(options, address, deadline, meanwhile), address
+                return _connect_one(options, log, address, deadline, meanwhile), address
             except OSError as error:
                 number = error.errno or errno.ETIMEDOUT
                 log.debug1(f"connect to address {address} port {options.port}: {os.strerror(number)}")
@@ -73,6 +73,7 @@ def _nothing() -> None:
 
 def _connect_one(
     options: Options,
+    log: Log,
     address: str,
     deadline: float | None,
     meanwhile: Callable[[], None],
@@ -81,6 +82,7 @@ def _connect_one(
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
+        set_service_class(sock, options.ip_qos[0], log)  # a handshake is waited for
         if options.bind_interface:
             _bind_interface(sock, options.bind_interface)
         if options.bind_address:
@@ -102,6 +104,24 @@ def _connect_one(
     except BaseException:
         sock.close()
         raise
+
+
+def set_service_class(sock: socket.socket, field: int | None, log: Log) -> None:
+    """Mark the packets of a TCP socket with a differentiated services field (IPQoS, RFC 2474); None leaves the
+    system's. A system that will not have it is no error."""
+    if field is None:
+        return
+    level, option = {
+        socket.AF_INET: (socket.IPPROTO_IP, socket.IP_TOS),
+        socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_TCLASS),
+    }.get(sock.family, (0, 0))
+    if not option:
+        return
+    log.debug3(f"setting {'TCLASS' if sock.family == socket.AF_INET6 else 'TOS'} 0x{field:02x}")
+    try:
+        sock.setsockopt(level, option, field)
+    except OSError as error:
+        log.debug1(f"the service class 0x{field:02x} cannot be set: {error.strerror}")
 
 
 def _bind_to(name: str, family: int) -> Any:

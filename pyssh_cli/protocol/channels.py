@@ -8,15 +8,16 @@ side may send EOF, after which it sends no more data, and must send CLOSE, after
 channel is gone when both have. A server's CLOSE is answered at once (RFC 4254 section 5.3).
 
 The window. We grant the server a window, give back what was consumed in pieces of some size, and widen it
-fourfold, up to MAX_WINDOW, when the sender turns out to be held back by it: when a whole window arrived within a
+fourfold, up to a limit, when the sender turns out to be held back by it: when a whole window arrived within a
 few of the round trips that it takes to grant it, while the reader keeps up. A window larger than the path needs
-would only cost memory, and time in cold caches.
+would only cost memory, and time in cold caches. One that began small, because what is under way to a person should
+not be much, narrows again when the reader falls behind.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from pyssh_cli.errors import ProtocolError
@@ -45,14 +46,22 @@ class Channel:
     - `held`: received, and not consumed yet; `unreturned`: consumed, and not granted again yet.
     - `replies`: our requests that want a reply, oldest first.
     - `until_marker`: bytes to come until the last one of the window as it was at the time `marked_at`.
+    - `opened_at`, `last_used`: by `Channels.now`, when it was confirmed and when data last went either way.
+    - `purpose`: what it is for, more closely than its kind says, as in "session:shell"; `told`: what we call it.
     """
 
-    def __init__(self, local_id: int, kind: str) -> None:
+    def __init__(
+        self, local_id: int, kind: str, window: int = INITIAL_WINDOW, max_window: int = MAX_WINDOW
+    ) -> None:
         self.local_id = local_id
         self.kind = kind
+        self.purpose = kind
+        self.told = kind
         self.remote_id = -1
-        self.local_window = INITIAL_WINDOW
-        self.window_size = INITIAL_WINDOW
+        self.local_window = window
+        self.window_size = window
+        self.first_window = window
+        self.max_window = max_window
         self.unreturned = 0
         self.held = 0
         self.remote_window = 0
@@ -66,6 +75,8 @@ class Channel:
         self.marked_at = 0.0
         self.bytes_received = 0
         self.bytes_sent = 0
+        self.opened_at = 0.0
+        self.last_used = 0.0
 
     @property
     def open(self) -> bool:
@@ -181,15 +192,27 @@ class Channels:
         self._global_replies: deque[str] = deque()
         self.round_trip = 0.0
         """Seconds that a round trip takes at least, as far as known; 0 for unknown. Set by the owner."""
+        self.now = 0.0
+        """The time, which the owner sets before it hands in what arrived or reports what was sent. Seconds, on
+        any clock that only goes forward."""
 
     def __len__(self) -> int:
         return len(self._channels)
 
+    def __iter__(self) -> Iterator[Channel]:
+        """All channels that are not gone, those still being opened or closed among them."""
+        return iter(tuple(self._channels.values()))
+
     # Ours to do -------------------------------------------------------------------------------------------------
 
-    def open(self, kind: str, fields: bytes = b"") -> Channel:
-        """Ask for a channel (RFC 4254 section 5.1); `fields` is what its kind adds."""
-        channel = Channel(self._next_id, kind)
+    def open(
+        self, kind: str, fields: bytes = b"", *, window: int = INITIAL_WINDOW, max_window: int = MAX_WINDOW
+    ) -> Channel:
+        """Ask for a channel (RFC 4254 section 5.1); `fields` is what its kind adds.
+
+        Its window is `window` bytes, and may widen to `max_window`.
+        """
+        channel = Channel(self._next_id, kind, window, max_window)
         self._next_id += 1
         self._channels[channel.local_id] = channel
         self._send_open(channel, fields)
@@ -241,6 +264,7 @@ class Channels:
         """Account for data that was sent behind a `data_prefix`."""
         channel.remote_window -= count
         channel.bytes_sent += count
+        channel.last_used = self.now
 
     def eof(self, channel: Channel) -> None:
         """Say that we send no more data."""
@@ -268,11 +292,17 @@ class Channels:
             return
         if channel.until_marker <= 0:
             if self._is_held_back(channel, now):
-                growth = min(3 * channel.window_size, MAX_WINDOW - channel.window_size)
+                growth = min(3 * channel.window_size, channel.max_window - channel.window_size)
                 channel.window_size += growth
                 channel.unreturned += growth
+            elif _falls_behind(channel):
+                excess = channel.window_size - max(channel.first_window, channel.window_size // 4)
+                channel.window_size -= excess
+                channel.unreturned -= excess
             channel.marked_at = now
             channel.until_marker = channel.local_window + channel.unreturned
+        if channel.unreturned <= 0:
+            return
         grant, channel.unreturned = channel.unreturned, 0
         channel.local_window += grant
         self._send(bytes((m.CHANNEL_WINDOW_ADJUST,)), uint32(channel.remote_id), uint32(grant))
@@ -338,6 +368,7 @@ class Channels:
         channel.until_marker -= count
         channel.bytes_received += count
         channel.held += count
+        channel.last_used = self.now
         return Data(channel, stream, data)
 
     def _on_confirmation(self, channel: Channel, reader: Reader) -> Event:
@@ -347,6 +378,7 @@ class Channels:
         if not packet:
             raise ProtocolError("The server opens a channel with a maximum packet size of 0")
         channel.remote_id, channel.remote_window, channel.remote_max_packet = remote_id, window, packet
+        channel.opened_at = channel.last_used = self.now
         return Opened(channel)
 
     def _on_failure_to_open(self, channel: Channel, reader: Reader) -> Event:
@@ -404,10 +436,19 @@ def understands(number: int) -> bool:
     return m.GLOBAL_REQUEST <= number <= m.REQUEST_FAILURE or m.CHANNEL_OPEN <= number <= m.CHANNEL_FAILURE
 
 
+def _falls_behind(channel: Channel) -> bool:
+    """Whether the reader of a channel that began with a small window is what holds it, now that it is wider."""
+    return (
+        channel.first_window < INITIAL_WINDOW
+        and channel.window_size > channel.first_window
+        and channel.held * 4 > channel.window_size
+    )
+
+
 def _adjust_at(window: int) -> int:
-    """How much is consumed before it is granted again: half of a window of the first size, and of larger ones an
-    eighth, so that a long path does not run half empty."""
-    return max(INITIAL_WINDOW // 2, window // 8)
+    """How much is consumed before it is granted again: half of a window up to the usual first size, and of larger
+    ones an eighth, so that a long path does not run half empty."""
+    return max(min(INITIAL_WINDOW, window) // 2, window // 8)
 
 
 _HANDLERS: dict[int, Callable[[Channels, Channel, Reader], Event | None]] = {

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _DEFAULT_PROGRAM = "ssh-askpass"
 
+CONFIRM = "confirm"
+"""What SSH_ASKPASS_PROMPT tells a program that only a yes or a no is wanted of: its exit status can say that."""
+
 
 def askpass_policy(environment: Mapping[str, str]) -> Literal["first", "fallback", "never"]:
     """When to ask by askpass: before the terminal is thought of, when there is no terminal, or never.
@@ -32,14 +35,17 @@ def askpass_policy(environment: Mapping[str, str]) -> Literal["first", "fallback
             return "fallback" if display else "never"
 
 
-def run_askpass(prompt: str, environment: Mapping[str, str], log: Log) -> str | None:
+def run_askpass(prompt: str, environment: Mapping[str, str], log: Log, hint: str = "") -> str | None:
     """What the askpass program prints up to its first line's end, when it is given `prompt` as its one argument.
 
-    None when it fails: it cannot be started (said as an error) or its exit status is not 0 (the person's "no").
+    `hint` is SSH_ASKPASS_PROMPT, where there is one. None when it fails: it cannot be started (said as an error),
+    or its exit status is not 0 (the person's "no").
     Bytes that are not UTF-8 come back as surrogate escapes. Ctrl-C ends the program and raises KeyboardInterrupt.
     """
     import subprocess
 
+    if hint:
+        environment = {**environment, "SSH_ASKPASS_PROMPT": hint}
     program = environment.get("SSH_ASKPASS") or _DEFAULT_PROGRAM
     try:
         done = subprocess.run([program, prompt.encode()], stdout=subprocess.PIPE, env=environment, check=False)

@@ -22,7 +22,14 @@ class Action(Enum):
     MORE_VERBOSE = auto()
     SUSPEND = auto()
     LIST_CONNECTIONS = auto()
+    CONNECTION_INFO = auto()
+    BACKGROUND = auto()
+    COMMAND_LINE = auto()
     HELP = auto()
+
+
+_LAST = frozenset({Action.DISCONNECT, Action.BACKGROUND})
+"""After these, nothing that is typed is for the remote side any more."""
 
 
 class Escape(NamedTuple):
@@ -38,11 +45,14 @@ ESCAPES: dict[int, Escape] = {
     for row in (
         Escape(ord("."), Action.DISCONNECT, "disconnect, with every session that shares the connection"),
         Escape(ord("B"), Action.BREAK, "send a BREAK to the remote side"),
+        Escape(ord("C"), Action.COMMAND_LINE, "open a command line"),
+        Escape(ord("I"), Action.CONNECTION_INFO, "show what is known of the connection"),
         Escape(ord("R"), Action.REKEY, "exchange new keys"),
         Escape(ord("V"), Action.LESS_VERBOSE, "say less (lower LogLevel)"),
         Escape(ord("v"), Action.MORE_VERBOSE, "say more (raise LogLevel)"),
         Escape(ord("Z") - 64, Action.SUSPEND, "suspend pyssh"),
         Escape(ord("#"), Action.LIST_CONNECTIONS, "list the open channels"),
+        Escape(ord("&"), Action.BACKGROUND, "end the input, and wait for what is still open in the background"),
         Escape(ord("?"), Action.HELP, "show this list"),
     )
 }
@@ -57,11 +67,18 @@ def spelled(char: int) -> str:
     return chr(char) if char < 0x7F else f"\\{char:03o}"
 
 
-def help_text(escape_char: int) -> str:
-    """What `~?` shows, made from the table; lines end in CR LF because the terminal is raw then."""
+def help_text(escape_char: int, *, command_line: bool = True) -> str:
+    """What `~?` shows, made from the table; lines end in CR LF because the terminal is raw then.
+
+    Without `command_line` its key is left out, as it is when EnableEscapeCommandline is off.
+    """
     escape = spelled(escape_char)
     lines = [f"{escape}?", "Escape keys, at the start of a line:"]
-    lines += [f"  {escape + spelled(row.key):<5} {row.help}" for row in ESCAPES.values()]
+    lines += [
+        f"  {escape + spelled(row.key):<5} {row.help}"
+        for row in ESCAPES.values()
+        if command_line or row.action is not Action.COMMAND_LINE
+    ]
     lines.append(f"  {escape + escape:<5} send {escape} itself")
     return "".join(line + "\r\n" for line in lines)
 
@@ -85,7 +102,8 @@ class EscapeFilter:
         """What of the typed `data` is for the remote side, and the escapes in it, in the order they were typed.
 
         Like ssh, do what the escapes ask for before the bytes are sent. After a disconnect nothing more is read
-        of `data`. Without an escape character in it, `data` itself comes back.
+        of `data`, nor after the input has ended for the background. Without an escape character in it, `data`
+        itself comes back.
         """
         escape_char = self._escape_char
         if escape_char is None:
@@ -106,7 +124,7 @@ class EscapeFilter:
                 row = ESCAPES.get(char)
                 if row is not None:
                     escapes.append(row)
-                    if row.action is Action.DISCONNECT:
+                    if row.action in _LAST:
                         break
                     continue
                 if char != escape_char:

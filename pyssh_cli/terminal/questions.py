@@ -11,7 +11,7 @@ import termios
 from typing import TYPE_CHECKING
 
 from pyssh_cli.log import printable
-from pyssh_cli.terminal.askpass import askpass_policy, run_askpass
+from pyssh_cli.terminal.askpass import CONFIRM, askpass_policy, run_askpass
 from pyssh_cli.terminal.prompt import TERMINAL, open_terminal, read_answer
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ class Questions:
     def ask_confirmation(self, question: str) -> bool:
         """Whether the person answers `question` with "yes"; it is asked until the answer is yes or no.
 
-        An empty line, no answer, and BatchMode are a no.
+        An empty line, no answer, and BatchMode are a no. An askpass program may leave it at its exit status.
         """
-        return self._confirm(question, _CONFIRMATION_AGAIN, None)
+        return self._confirm(question, _CONFIRMATION_AGAIN, None, CONFIRM)
 
     def confirm_host_key(self, text: str, fingerprint: str | None) -> bool:
         """Whether the person trusts the host key that `text` (whole lines) tells of.
@@ -59,10 +59,10 @@ class Questions:
             text += "\n"
         return self._confirm(text + _HOST_KEY_QUESTION, _HOST_KEY_AGAIN, fingerprint)
 
-    def _confirm(self, question: str, again: str, fingerprint: str | None) -> bool:
+    def _confirm(self, question: str, again: str, fingerprint: str | None, hint: str = "") -> bool:
         while True:
             # Fresh: a line typed before the question was on the screen is no answer to it.
-            answer = self._ask(question, echo=True, fresh=True)
+            answer = self._ask(question, echo=True, fresh=True, hint=hint)
             words = answer.split(maxsplit=1) if answer else []
             if not words or words[0].lower() == "no":
                 return False
@@ -70,18 +70,18 @@ class Questions:
                 return True
             question = again
 
-    def _ask(self, prompt: str, *, echo: bool, fresh: bool) -> str | None:
+    def _ask(self, prompt: str, *, echo: bool, fresh: bool, hint: str = "") -> str | None:
         if self._batch_mode:
             return None
         prompt = printable(prompt.replace("\r\n", "\n"), newlines=True)
         policy = askpass_policy(os.environ)
         if policy == "first":
-            return run_askpass(prompt, os.environ, self._log)
+            return self._ask_elsewhere(prompt, hint)
         try:
             fd = open_terminal()
         except OSError as e:
             self._log.debug1(f"cannot open {TERMINAL}: {e.strerror}")
-            return run_askpass(prompt, os.environ, self._log) if policy == "fallback" else None
+            return self._ask_elsewhere(prompt, hint) if policy == "fallback" else None
         try:
             answer = read_answer(fd, prompt.encode(), echo=echo, fresh=fresh)
         except (OSError, termios.error) as e:
@@ -90,3 +90,7 @@ class Questions:
         finally:
             os.close(fd)
         return None if answer is None else answer.decode("utf-8", "surrogateescape")
+
+    def _ask_elsewhere(self, prompt: str, hint: str) -> str | None:
+        answer = run_askpass(prompt, os.environ, self._log, hint)
+        return "yes" if answer == "" and hint == CONFIRM else answer

@@ -1,11 +1,13 @@
-"""Stopping ourselves for a while, with the terminal as it was found meanwhile.
+"""Signals that stop or kill us, with the terminal as it was found meanwhile or afterwards.
 
-Not where signals are caught: `client/` decides what each one does.
+Not those that end a session in good order: `client/` sees to them.
 """
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,3 +29,26 @@ def suspend(raw: RawMode) -> None:
         signal.signal(signal.SIGTSTP, handler)
         if was_active:
             raw.enter()
+
+
+_KILLING = (signal.SIGABRT, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+
+
+def guard_terminal(raw: RawMode, resumed: Callable[[], None]) -> None:
+    """From now on no signal leaves raw mode behind: SIGTSTP, and those that mean nothing to us and kill.
+
+    Ignored ones stay ignored. `resumed` is called, in a signal handler, when we were stopped and are continued.
+    """
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        suspend(raw)
+        resumed()
+
+    def die(number: int, _frame: FrameType | None) -> None:
+        raw.leave()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    for number, handler in ((signal.SIGTSTP, stop), *((number, die) for number in _KILLING)):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, handler)

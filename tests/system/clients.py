@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from tests.system.servers import KeyRing, Server
+from tests.system.servers import KeyRing, Server, program
 from tests.system.waiting import PATIENCE
 
 STAND_IN = shlex.split(os.environ.get("PYSSH_TEST_CLIENT", ""))
@@ -139,3 +140,22 @@ class Client:
         path.write_text(f'#!/bin/sh\nexec {shlex.join(self.argv)} "$@"\n')
         path.chmod(0o755)
         return path
+
+
+class OpenSSHClient(Client):
+    """The same person with OpenSSH's ssh, for what both must do alike. `home` is the other client's."""
+
+    def __post_init__(self) -> None:
+        """The home is there already."""
+
+    @property
+    def argv(self) -> list[str]:
+        """How ssh is called."""
+        return [program("ssh"), "-F", str(self.config)]
+
+
+def is_logged_in(pid: int) -> bool:
+    """Whether a client is past its login: the last thing minded from then on is the window's size."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(caught >> (signal.SIGWINCH - 1) & 1)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.clients import STAND_IN, Client
+from tests.system.clients import STAND_IN, Client, OpenSSHClient
 from tests.system.scripted_server import ScriptedServer
 from tests.system.servers import (
     IS_ROOT,
@@ -167,6 +167,14 @@ def scripted() -> Iterator[Callable[..., ScriptedServer]]:
 def pyssh(tmp_path: Path, keys: KeyRing) -> Client:
     """The client under test, with nothing but the ring's keys to its name."""
     return Client(tmp_path / "home", keys)
+
+
+@pytest.fixture(params=["pyssh", "ssh"])
+def client(request: pytest.FixtureRequest, pyssh: Client) -> Client:
+    """The client under test, and OpenSSH's in its place: what the test asks, both do."""
+    if request.param == "pyssh" and not STAND_IN:
+        return pyssh
+    return OpenSSHClient(pyssh.home, pyssh.keys, pyssh.environment)
 
 
 @pytest.fixture

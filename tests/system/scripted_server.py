@@ -146,6 +146,30 @@ class Talk:
                 self.say(bytes((m.CHANNEL_SUCCESS,)) + uint32(0))
 
 
+def requests(received: list[bytes]) -> list[tuple[str, bool, bytes]]:
+    """The channel requests among what a client sent: name, whether a reply is wanted, and what belongs to it."""
+    found = []
+    for payload in received:
+        if payload[0] == m.CHANNEL_REQUEST:
+            reader = Reader(payload, 1)
+            reader.uint32()
+            found.append((reader.text(), reader.boolean(), bytes(reader.rest())))
+    return found
+
+
+def grant_a_channel(talk: Talk, *, shell: bool) -> None:
+    """Open a session's channel and grant a pty; whatever is to run there runs if `shell` says so."""
+    talk.expect(m.CHANNEL_OPEN)
+    numbers = uint32(0) + uint32(0) + uint32(1 << 20) + uint32(1 << 15)
+    talk.say(bytes((m.CHANNEL_OPEN_CONFIRMATION,)) + numbers)
+    name = ""
+    while name not in {"shell", "exec", "subsystem"}:
+        ((name, wants, _),) = requests([talk.expect(m.CHANNEL_REQUEST)])
+        if wants:
+            granted = shell or name == "pty-req"
+            talk.say(bytes((m.CHANNEL_SUCCESS if granted else m.CHANNEL_FAILURE,)) + uint32(0))
+
+
 Script = Callable[[Talk], object]
 
 

@@ -23,6 +23,20 @@ from tests.system.waiting import PATIENCE, wait_until
 
 _LEADER = Path(__file__).parent / "session_leader.py"
 
+JOB = """
+import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+job = os.fork()
+if not job:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execvp(sys.argv[1], sys.argv[1:])
+os.write(1, b"job %d\\n" % job)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(job, 0)[1]))
+"""
+"""Runs a program as a shell runs a job: in a process group of its own, which somebody is there to continue."""
+
 
 class Terminal:
     """A program that runs on a pseudo-terminal of its own, and the person in front of it."""
@@ -51,6 +65,11 @@ class Terminal:
         self._matched = 0
         self.pid = int(self._next_report("pid"))
 
+    @property
+    def master(self) -> int:
+        """The descriptor on the person's side, for who types and reads in a way of their own."""
+        return self._master
+
     def expect(self, pattern: str, timeout: float = PATIENCE) -> re.Match[bytes]:
         """Read on until the regular expression matches after the last match. Raises TimeoutError."""
         expression = re.compile(pattern.encode(), re.DOTALL)
@@ -69,6 +88,28 @@ class Terminal:
     def send(self, keys: str | bytes) -> None:
         """Type these keys."""
         os.write(self._master, keys.encode() if isinstance(keys, str) else keys)
+
+    def type_all(self, keys: bytes) -> None:
+        """Type more than fits into a terminal, reading what is shown meanwhile. Raises TimeoutError."""
+        left = memoryview(keys)
+        deadline = time.monotonic() + 4 * PATIENCE
+        os.set_blocking(self._master, False)
+        pieces = []
+        while left:
+            ready, room, _ = select.select([self._master], [self._master], [], max(deadline - time.monotonic(), 0))
+            if not ready and not room:
+                raise TimeoutError(f"{len(left)} bytes of {len(keys)} are not taken")
+            if ready:
+                pieces.append(os.read(self._master, 65536))
+            if room:
+                with contextlib.suppress(BlockingIOError):
+                    left = left[os.write(self._master, left[:4096]) :]
+        os.set_blocking(self._master, True)
+        self.seen += b"".join(pieces)
+
+    def unread(self) -> int:
+        """How many bytes the program has written that nobody has read yet, as far as the terminal holds them."""
+        return int.from_bytes(fcntl.ioctl(self._master, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def resize(self, rows: int, columns: int) -> None:
         """Change the window's size; the foreground program gets SIGWINCH."""
@@ -157,6 +198,10 @@ class Screen:
     def text(self) -> str:
         """The screen's lines as they look now."""
         return self._tmux("capture-pane", "-p")
+
+    def coloured(self) -> str:
+        """The same with the escape sequences of their colours."""
+        return self._tmux("capture-pane", "-p", "-e")
 
     def wait_for(self, wanted: str) -> str:
         """Wait until the screen shows this text; the whole screen then."""

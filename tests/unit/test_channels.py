@@ -371,6 +371,62 @@ def test_growth_is_granted_and_bounded() -> None:
     assert sorted(set(sizes)) == [ch.INITIAL_WINDOW, 4 * ch.INITIAL_WINDOW, ch.MAX_WINDOW]
 
 
+def small(connection: Connection) -> ch.Channel:
+    """A channel for a person to look at: its window begins small."""
+    channel = connection.channels.open("session", window=1000, max_window=5000)
+    connection.receive(confirm(channel.local_id))
+    assert connection.take()[0].endswith(uint32(1000) + uint32(ch.MAX_PACKET))
+    return channel
+
+
+def test_small_window_grows_to_its_own_limit() -> None:
+    connection = Connection()
+    channel = small(connection)
+    connection.channels.round_trip = 10.0
+    sizes = []
+    for now in range(1, 40):
+        count = channel.local_window // 2
+        bulk(connection, channel, count)
+        connection.channels.consumed(channel, count, now / 100)
+        sizes.append(channel.window_size)
+    assert sorted(set(sizes)) == [1000, 4000, 5000]
+
+
+def test_small_window_narrows_again_when_the_reader_falls_behind() -> None:
+    connection = Connection()
+    channel = small(connection)
+    connection.channels.round_trip = 10.0
+    now = 1.0
+    while channel.window_size < 5000:
+        count = channel.local_window // 2
+        bulk(connection, channel, count)
+        now += 0.01
+        connection.channels.consumed(channel, count, now)
+    connection.channels.round_trip = 0.0001
+    for _ in range(200):
+        bulk(connection, channel, channel.local_window)
+        now += 1.0
+        connection.channels.consumed(channel, min(100, channel.held), now)
+        assert channel.local_window + channel.held + channel.unreturned == channel.window_size
+        assert channel.local_window + channel.held <= 5000
+    assert channel.window_size == 1000
+    assert channel.local_window + channel.held <= 1000
+
+
+def test_times_of_use_are_those_of_the_owner() -> None:
+    connection = Connection()
+    connection.channels.now = 5.0
+    channel = connection.opened()
+    assert (channel.opened_at, channel.last_used) == (5.0, 5.0)
+    connection.channels.now = 6.0
+    connection.receive(data(0, b"x"))
+    assert channel.last_used == 6.0
+    connection.channels.now = 7.0
+    connection.channels.sent(channel, 1)
+    assert (channel.opened_at, channel.last_used) == (5.0, 7.0)
+    assert list(connection.channels) == [channel]
+
+
 def test_no_grant_when_no_data_can_come() -> None:
     for end in (eof(0), close(0)):
         connection = Connection()

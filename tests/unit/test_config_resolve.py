@@ -295,7 +295,7 @@ def test_binary_files_and_odd_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["ProxyJump a", "ProxyCommand nc %h %p", "ForkAfterAuthentication yes\nSessionType none",
+    ["ProxyJump a", "ProxyCommand nc %h %p",
      "ExitOnForwardFailure yes\nLocalForward 1 a:1"],
 )  # fmt: skip
 def test_what_must_not_be_passed_over_ends(tmp_path: Path, line: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+import syslog
 import unicodedata
 from pathlib import Path
 from random import Random
@@ -152,3 +154,77 @@ def test_long_lines_of_errors_are_cut(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == "a" * lg.LONGEST + "\nb\n" + "c" * lg.LONGEST + "\n"
     log.info("a" * 5000)
     assert capsys.readouterr().err == "a" * 5000 + "\n"
+
+
+def test_a_place_may_speak_whatever_the_level(capsys: pytest.CaptureFixture[str]) -> None:
+    log = Log()
+    asked: list[str] = []
+
+    def forced(place: str) -> bool:
+        asked.append(place)
+        return ":a_place():" in place
+
+    def a_place() -> None:
+        log.debug3("heard")
+        log.say(lg.DEBUG1, "heard too")
+
+    log.forced = forced
+    assert log.enabled(lg.DEBUG3)
+    a_place()
+    log.debug1("unheard")
+    log.info("as usual")
+    lines = capsys.readouterr().err.splitlines()
+    line = a_place.__code__.co_firstlineno + 1
+    pid = os.getpid()
+    assert lines == [
+        f"debug3: test_log.py:a_place():{line} (pid={pid}): heard",
+        f"debug1: test_log.py:a_place():{line + 1} (pid={pid}): heard too",
+        "as usual",
+    ]
+    assert len(asked) == 4
+
+
+def test_syslog_gets_priorities_and_nothing_that_could_forge_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[tuple[int, str]] = []
+    opened: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(syslog, "openlog", lambda *given: opened.append(given))
+    monkeypatch.setattr(syslog, "syslog", lambda *given: said.append(given))
+    log = Log(lg.DEBUG1)
+    log.open_syslog("LOCAL3")
+    log.say(lg.FATAL, "the end")
+    log.error("one\ntwo %s")
+    log.info("told")
+    log.verbose("more")
+    log.debug1("\x1b[2J")
+    log.debug2("too much")
+    log.info("x" * 5000)
+    assert opened == [("pyssh", syslog.LOG_PID, syslog.LOG_LOCAL3)]
+    assert said == [
+        (syslog.LOG_CRIT, "fatal: the end"),
+        (syslog.LOG_ERR, "error: one\\012two %s"),
+        (syslog.LOG_INFO, "told"),
+        (syslog.LOG_INFO, "more"),
+        (syslog.LOG_DEBUG, "debug1: \\033[2J"),
+        (syslog.LOG_INFO, "x" * lg.SYSLOG_SIZE),
+    ]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("level", "silent"), [(lg.INFO, True), (lg.VERBOSE, True), (lg.DEBUG1, False)])
+def test_in_the_background_stderr_is_for_debugging(
+    capsys: pytest.CaptureFixture[str], level: int, silent: bool
+) -> None:
+    log = Log(level)
+    assert log.leave_stderr() is silent
+    log.error("something")
+    assert capsys.readouterr().err == ("" if silent else "something\n")
+
+
+def test_in_the_background_a_file_goes_on(tmp_path: Path) -> None:
+    log = Log()
+    log.open_file(str(tmp_path / "log"))
+    assert log.leave_stderr()
+    log.error("something")
+    assert (tmp_path / "log").read_text() == "something\n"

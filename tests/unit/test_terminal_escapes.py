@@ -33,6 +33,9 @@ def through(*chunks: bytes, escape_char: int | None = TILDE) -> tuple[bytes, lis
         (b"~R", b"", [Action.REKEY]),
         (b"~V~v", b"", [Action.LESS_VERBOSE, Action.MORE_VERBOSE]),
         (b"~#", b"", [Action.LIST_CONNECTIONS]),
+        (b"~I~C", b"", [Action.CONNECTION_INFO, Action.COMMAND_LINE]),
+        (b"~&", b"", [Action.BACKGROUND]),
+        (b"a\r~&rest\r~?", b"a\r", [Action.BACKGROUND]),
         (b"~~", b"~", []),
         (b"~~.", b"~.", []),
         (b"~~~", b"~~", []),
@@ -58,7 +61,7 @@ def test_typed_in_any_pieces(typed: bytes, sent: bytes, actions: list[Action]) -
     assert through(*(bytes([c]) for c in typed))[0].startswith(sent)
     for cuts in itertools.combinations(range(len(typed) + 1), 2):
         pieces = typed[: cuts[0]], typed[cuts[0] : cuts[1]], typed[cuts[1] :]
-        if Action.DISCONNECT not in actions:  # afterwards nobody feeds any more
+        if not {Action.DISCONNECT, Action.BACKGROUND} & set(actions):  # afterwards nobody feeds any more
             assert through(*pieces) == (sent, actions)
         else:
             assert through(*pieces)[1][: len(actions)] == actions
@@ -109,6 +112,22 @@ def test_the_help_has_a_line_for_every_row() -> None:
         assert any(line.split(maxsplit=1) == ["~" + spelled(row.key), row.help] for line in lines)
     assert any(line.strip().startswith("~~ ") for line in lines)
     assert "\n" not in help_text(TILDE).replace("\r\n", "")
+
+
+def test_the_help_leaves_out_a_command_line_that_is_not_enabled() -> None:
+    assert "~C" in help_text(TILDE)
+    assert "~C" not in help_text(TILDE, command_line=False)
+
+
+def test_nested_sessions_share_the_keys_by_doubling_them() -> None:
+    outer, inner = EscapeFilter(TILDE), EscapeFilter(TILDE)
+    passed, rows = outer.feed(b"~~.")
+    assert (passed, rows) == (b"~.", [])
+    assert [row.action for row in inner.feed(passed)[1]] == [Action.DISCONNECT]
+    third = EscapeFilter(TILDE)
+    passed, _ = EscapeFilter(TILDE).feed(b"~~~?")  # ~~ is one, and what follows is not at the start of a line
+    assert passed == b"~~?"
+    assert third.feed(passed) == (b"~?", [])
 
 
 @pytest.mark.parametrize(("char", "text"), [(TILDE, "~"), (0x1A, "^Z"), (0x7F, "^?"), (0xFF, "\\377")])

@@ -78,6 +78,22 @@ def test_askpass_gets_the_cleaned_prompt_and_answers(tmp_path: Path, monkeypatch
     assert asked.read_text() == "\\033]0;evil\\007pässword: "
 
 
+@pytest.mark.parametrize(
+    ("script", "yes"),
+    [("", True), ("echo yes", True), ("echo no", False), ("exit 1", False), ("echo; exit 1", False)],
+)
+def test_askpass_is_told_that_a_yes_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, yes: bool
+) -> None:
+    hint = tmp_path / "hint"
+    askpass(tmp_path, f'echo "$SSH_ASKPASS_PROMPT" >{hint}; {script}', monkeypatch)
+    questions = Questions(Log(), batch_mode=False)
+    assert questions.ask_confirmation("Really? ") is yes
+    assert hint.read_text() == "confirm\n"
+    assert questions.confirm_host_key("New key.\n", None) is (script == "echo yes")
+    assert hint.read_text() == "\n"
+
+
 def test_askpass_as_the_fallback_of_a_display(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     askpass(tmp_path, "printf hidden", monkeypatch)
     monkeypatch.delenv("SSH_ASKPASS_REQUIRE")
@@ -107,7 +123,7 @@ class Scripted(Questions):
         self.answers = list(answers)
         self.asked: list[str] = []
 
-    def _ask(self, prompt: str, *, echo: bool, fresh: bool) -> str | None:
+    def _ask(self, prompt: str, *, echo: bool, fresh: bool, hint: str = "") -> str | None:
         assert echo
         assert fresh
         self.asked.append(prompt)

@@ -1,0 +1,39 @@
+"""LocalCommand: a command that the person's own shell runs here once the user is in (ssh_config(5)).
+
+When it is due is for `run`: after authentication, before anything of the session is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from pyssh_cli.config.options import Options
+from pyssh_cli.config.tokens import TOKEN_RULES
+from pyssh_cli.log import Log
+
+NO_TUNNEL = "NONE"
+"""What %T stands for when no tunnel was asked for."""
+
+
+def run_local_command(options: Options, log: Log, tunnel_device: str = NO_TUNNEL) -> None:
+    """Run it to its end, if there is one and PermitLocalCommand says so. Its exit status means nothing to us.
+
+    It has our standard streams, which nothing else uses yet. `tunnel_device` is %T: the local network device of
+    -w. Raises ConfigError for tokens it may not have.
+    """
+    if options.local_command is None or not options.permit_local_command:
+        return
+    allowed = TOKEN_RULES["localcommand"].letters or ""
+    tokens = options.tokens.extended(T=tunnel_device)
+    command = tokens.expand(options.local_command, allowed=allowed, where="LocalCommand")
+    shell = os.environ.get("SHELL") or "/bin/sh"
+    log.debug3(f'Executing {shell} -c "{command}"')
+    ignored = [signal.SIGPIPE, signal.SIGXFSZ]  # by Python; a command is to be told
+    try:
+        pid = os.posix_spawn(shell, [shell, "-c", command], os.environ, setsigdef=ignored)
+    except OSError as error:
+        log.error(f'Couldn\'t execute {shell} -c "{command}": {error.strerror}')
+        return
+    _, status = os.waitpid(pid, 0)
+    log.debug3(f"LocalCommand ended with status {os.waitstatus_to_exitcode(status)}")
