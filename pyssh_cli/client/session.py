@@ -90,7 +90,7 @@ class Session:
     def _open(self) -> None:
         if self._channel is None:
             self._log.debug1("channel 0: new session [client-session]")
-            self._channel = self._channels.open("session")
+            self._channel = self._connection.open_channel("session", b"", self)
         else:
             self._channels.open_again(self._channel)
 
@@ -106,7 +106,7 @@ class Session:
         elif isinstance(event, ch.ChannelRequest):
             self._on_request(event)
         elif isinstance(event, ch.OpenRefused):
-            reason = _OPEN_FAILURES.get(event.reason, "unknown reason")
+            reason = ch.OPEN_FAILURES.get(event.reason, "unknown reason")
             raise NetworkError(f"channel 0: open failed: {reason}: {printable(event.message)}")
         elif isinstance(event, ch.Eof):
             self._log.debug2("channel 0: rcvd eof")
@@ -140,7 +140,11 @@ class Session:
         self._asked_at = monotonic()
         if self._connection.transport.server_version.startswith(b"SSH-2.0-OpenSSH_"):
             self._log.debug1("Requesting no-more-sessions@openssh.com")
-            self._channels.global_request("no-more-sessions@openssh.com", want_reply=True)
+            self._connection.global_request("no-more-sessions@openssh.com", answered=self._on_global_answer)
+        if o.forward_x11 or o.forward_agent:
+            from pyssh_cli.client.forwarding.start import ask_with_session
+
+            ask_with_session(o, self._log, self._loop, self._connection, channel)
         if self.tty:
             self._request_pty(channel)
         for name, value in self._environment():
@@ -176,10 +180,8 @@ class Session:
         return list(sent.items())
 
     def _on_answer(self, answer: ch.RequestAnswered) -> None:
-        if answer.channel is None or answer.success:
+        if answer.success:
             self._note_round_trip()
-        if answer.channel is None:
-            return
         self._log.debug2(f"{answer.name} request {'accepted' if answer.success else 'failed'} on channel 0")
         if answer.name == "pty-req":
             if not answer.success:
@@ -189,15 +191,20 @@ class Session:
                 self._escapes = EscapeFilter(None)
                 self._log.info("PTY allocation request failed on channel 0")
             return
+        if answer.name == "x11-req":
+            if not answer.success:
+                self._log.info("X11 forwarding request failed on channel 0")
+            return
         if not answer.success:
             raise PysshError(f"{answer.name} request failed on channel 0")
         self._started = True
         self._start_input()
 
+    def _on_global_answer(self, _success: bool, _fields: bytes) -> None:
+        self._note_round_trip()
+
     def _note_round_trip(self) -> None:
-        took = monotonic() - self._asked_at
-        if not self._channels.round_trip or took < self._channels.round_trip:
-            self._channels.round_trip = took
+        self._channels.note_round_trip(monotonic() - self._asked_at)
 
     # Input ------------------------------------------------------------------------------------------------------
 
@@ -379,6 +386,10 @@ class Session:
     def is_over(self) -> bool:
         return self._closed
 
+    def timed_out(self, channel: ch.Channel) -> None:
+        self._channels.close(channel)
+        self.connection_ended()
+
     def connection_ended(self) -> None:
         self._closed = True
         self._watch_stdin(False)
@@ -387,7 +398,9 @@ class Session:
         """Whether the session is over, and all that it printed has been written."""
         if self.ended_by_user:
             return True
-        return self._closed and not any(output.waiting for output in self._outputs.values())
+        if not self._closed or any(output.waiting for output in self._outputs.values()):
+            return False
+        return not self._connection.still_open(self)
 
     def exit_status(self) -> int:
         """What pyssh should end with (ssh(1), EXIT STATUS); the terminal is told that the session is over."""
@@ -414,12 +427,3 @@ class Session:
 
 def _read_stdin(views: list[memoryview]) -> int:
     return os.readv(STDIN, views)
-
-
-_OPEN_FAILURES = {
-    1: "administratively prohibited",
-    2: "connect failed",
-    3: "unknown channel type",
-    4: "resource shortage",
-}
-"""Reason codes of RFC 4254 section 5.1."""

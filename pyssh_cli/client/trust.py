@@ -22,7 +22,7 @@ class HostTrust:
         self._options = options
         self._log = log
         self._questions = questions
-        self._address = known_hosts_name(address, options.port)
+        self._address = known_hosts_name(address, options.port) if address else "<no hostip for proxy command>"
         self._name = options.host_key_alias or known_hosts_name(options.hostname, options.port)
         self._lookup_names = [self._name]
         if not options.host_key_alias and options.port != 22:
