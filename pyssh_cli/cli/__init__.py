@@ -133,8 +133,15 @@ def perform(invocation: Invocation) -> int:
             _print(line)
         return 0
     from pyssh_cli.client.run import run
+    from pyssh_cli.client.way import HandedOn
 
-    return run(options, log)
+    given = settings.origin("proxy") == "-o Proxy"
+    handed_on = HandedOn(
+        invocation.config_file,
+        settings.get("loglevel") if settings.origin("loglevel") == "-v" else None,
+        options.proxy if given else None,
+    )
+    return run(options, log, handed_on)
 
 
 def _print(text: str, *, to_stderr: bool = False) -> None:

@@ -1,19 +1,21 @@
-"""One connection's life: a socket, the protocol's layers on it, and who is told what they say.
+"""One connection's life: what carries it, the protocol's layers on it, and who is told what they say.
 
 The order of things, with as few round trips as the protocol allows: version and KEXINIT leave together; when the
 server's key exchange reply has been judged, NEWKEYS, the service request, the first proof of the user and the
 channel all leave together. Each of them may be refused, and is then done again in the ordinary order.
+
+What sessions and forwards use of a connection is described in `owners`.
 """
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pyssh_cli import __version__
-from pyssh_cli.client.link import Link
+from pyssh_cli.client.link import Carrier, Link
+from pyssh_cli.client.owners import Answered, ChannelOwner, MainOwner, Opener, Owners
 from pyssh_cli.client.round_trip import KEEP_ALIVE, RoundTrip
 from pyssh_cli.client.trust import HostTrust
 from pyssh_cli.config.options import Options
@@ -36,54 +38,33 @@ from pyssh_cli.terminal.questions import Questions
 
 if TYPE_CHECKING:
     from pyssh_cli.client.authenticate import Authenticator
+    from pyssh_cli.client.forwarding.manager import Forwards
+    from pyssh_cli.client.forwarding.tun import Tunnel
+    from pyssh_cli.client.forwarding.x11 import X11Forwarding
     from pyssh_cli.client.idle import IdleTimeouts
     from pyssh_cli.client.update_host_keys import UpdateHostKeys
 
 
-class ChannelOwner(Protocol):
-    """Who is told what happens on channels; a session, later forwards."""
+MAX_CHANNELS = 65536
+"""Channels at once, above which the server is let open no more: as many as there are ports."""
 
-    def open_early(self) -> None:
-        """The user may be let in by what was just sent: ask for the channel behind it."""
-
-    def authenticated(self) -> None:
-        """The user is in: open channels, unless they were and the server took them."""
-
-    def early_open_refused(self) -> None:
-        """What was asked for early was passed over."""
-
-    def on_channel_event(self, event: ch.Event) -> None:
-        """Something happened on a channel of yours."""
-
-    def batch_done(self) -> None:
-        """All that arrived at once has been handed out: views into it go stale after this."""
-
-    def may_send(self) -> None:
-        """The connection takes data again."""
-
-    def on_idle(self, channel: ch.Channel, seconds: int) -> None:
-        """Nothing has happened on a channel of yours for so long that it is to be closed (ChannelTimeout)."""
-
-    def is_over(self) -> bool:
-        """Whether all channels have come and gone, so that nothing is lost with the connection."""
-
-    def connection_ended(self) -> None:
-        """Nothing more will come: finish with what there is."""
+_NEVER_UNASKED = {"auth-agent@openssh.com": "agent", "agent-connect": "agent", "x11": "X11"}
+"""Kinds of channel that an honest server asks for only when they were offered to it."""
 
 
 class Connection:
-    """A connection on a connected, non-blocking socket. `address` is the peer's, numeric."""
+    """A connection to the host that `options` are for, on what `carrier` carries."""
 
-    def __init__(
-        self, options: Options, log: Log, loop: Loop, sock: socket.socket, address: str, questions: Questions
-    ) -> None:
+    def __init__(self, options: Options, log: Log, loop: Loop, carrier: Carrier, questions: Questions) -> None:
         self._options = options
         self._log = log
         self._loop = loop
-        self.peer = self._peer = f"{address} port {options.port}"
+        self._carrier = carrier
+        self._socket = carrier.socket
+        self.peer = self._peer = carrier.peer
         self.since = monotonic()
         self._questions = questions
-        self._trust = HostTrust(options, log, questions, address)
+        self._trust = HostTrust(options, log, questions, carrier.address)
         compression = ("zlib@openssh.com", "none") if options.compression else ("none", "zlib@openssh.com")
         offer = Offer(options.kex_algorithms, self._trust.algorithms(), options.ciphers, options.macs, compression)
         self.transport = Transport(offer, f"pyssh_{__version__}", log.say)
@@ -91,10 +72,18 @@ class Connection:
         self.channels = ch.Channels(self.transport.send)
         self.round_trip = RoundTrip(self.transport, self.channels)
         self._idle: IdleTimeouts | None = None
-        self._socket = sock
-        self.owner: ChannelOwner | None = None
-        self.when_authenticated: Callable[[], None] | None = None
-        """Called once the user is in, before any channel's owner hears of it."""
+        self.owner: MainOwner | None = None
+        self.openers: dict[str, Opener] = {}
+        self.when_authenticated: list[Callable[[], None]] = []
+        self.may_open_early = True
+        """Whether the main owner may ask for its channel before the user is known to be let in."""
+        self._forwards: Forwards | None = None
+        self.tunnel: Tunnel | None = None
+        self.x11: X11Forwarding | None = None
+        self.draining: set[ChannelOwner] = set()
+        """Owners whose channel is closed, but who are still writing what came."""
+        self._owners = Owners()
+        self._flush_due = False
         self._authenticator: Authenticator | None = None
         self._host_keys: UpdateHostKeys | None = None
         self._keys_judged = False
@@ -104,29 +93,103 @@ class Connection:
         self._alive_unanswered = 0
         self._said_goodbye = False
         self._closed = False
-        self._link = Link(loop, sock, self.transport, self._process, self._on_end, self._on_room)
+        self._acknowledge = _acknowledger(carrier)
+        self._link = Link(loop, carrier, self.transport, self._process, self._on_end, self._on_room)
         self.flush = self._link.flush
-        self.takes_data = self._link.takes_data
 
     def start(self) -> None:
         """Send the first segment, and watch the socket from now on."""
         self.transport.start()
         self.flush()
 
+    # What owners of channels use (see `owners`) ----------------------------------------------------------------
+
+    def open_channel(
+        self,
+        kind: str,
+        fields: bytes,
+        owner: ChannelOwner,
+        window: int = ch.INITIAL_WINDOW,
+        max_window: int = ch.MAX_WINDOW,
+    ) -> ch.Channel:
+        """Ask for a channel of this kind; `window` is how much of it may come before anything is consumed, and
+        `max_window` how much that may become."""
+        channel = self.channels.open(kind, fields, window, max_window)
+        self._owners.add(channel, owner)
+        return channel
+
+    def accept_channel(
+        self, request: ch.OpenRequested, owner: ChannelOwner, window: int = ch.INITIAL_WINDOW
+    ) -> ch.Channel:
+        """Confirm a channel that the server asks for. Outside its opener, `flush_soon` must follow."""
+        channel = self.channels.accept(request, window)
+        self._owners.add(channel, owner)
+        return channel
+
+    def refuse_channel(self, request: ch.OpenRequested, reason: int, why: str) -> None:
+        """Refuse it, with a reason code of RFC 4254 section 5.1. Likewise."""
+        self.channels.refuse(request, reason, why)
+
+    def global_request(self, name: str, fields: bytes = b"", answered: Answered | None = None) -> None:
+        """Send a global request, which wants a reply if there is someone to hear it."""
+        context = (answered, monotonic()) if answered else None
+        self.channels.global_request(name, fields, want_reply=answered is not None, context=context)
+
+    def still_open(self, owner: ChannelOwner | None) -> bool:
+        """Whether there are channels of others than `owner`, which ssh waits for before it ends."""
+        return bool(self.draining) or self._owners.others(owner)
+
+    @property
+    def forwards(self) -> Forwards:
+        """All forwards over this connection, for whoever adds, cancels or lists them."""
+        if self._forwards is None:
+            from pyssh_cli.client.forwarding.manager import Forwards
+
+            self._forwards = Forwards(self._options, self._log, self._loop, self)
+        return self._forwards
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether the host may be another than the one that is meant: nothing is forwarded to it then."""
+        return self._trust.unsafe
+
+    def takes_data(self, owner: ChannelOwner | None = None) -> bool:
+        """Whether bulk data should be handed to the transport now. If not, the owner's `may_send` is called once
+        it should; ask once for each time. None stands for the main owner."""
+        takes = self._link.takes_data()
+        if not takes and owner is not None and owner is not self.owner:
+            self._owners.turn_away(owner)
+        return takes
+
+    def flush_soon(self) -> None:
+        """Send what is waiting once all that is ready now has been dealt with: one system call for all of it."""
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flush_due = False
+        if not self._closed:
+            self._rekey_if_due()
+            self.flush()
+
     def _on_room(self) -> None:
-        if self.owner and not self._closed:
-            self.owner.may_send()
+        if not self._closed:
+            if self.owner:
+                self.owner.may_send()
+            self._owners.invite(self._link.takes_data)
             self.flush()
 
     def _on_end(self, error: OSError | None) -> None:
         """The socket delivers no more. Raises NetworkError if that is too early."""
-        if self.owner and self.owner.is_over():
+        if self._is_over():
             return
         host = self._options.hostname
         if self.authenticated and self.owner:
             how = f"lost: {error.strerror}" if error else "closed by remote host."
             self._log.error(f"Connection to {host} {how}")
             self.owner.connection_ended()
+            self._owners.connection_ended()
             return
         if error:
             raise NetworkError(
@@ -136,9 +199,13 @@ class Connection:
             said = [printable(line) for line in self.transport.lines_before_version if line.strip()]
             raise NetworkError(
                 f"Connection closed by {self._peer} before it said its version"
-                + (f', but: "{said[-1]}"' if said else " (it may refuse us, or be too busy: see its log)")
+                + (f', but: "{said[-1]}"' if said else self._carrier.hint)
             )
         raise NetworkError(f"Connection closed by {self._peer}")
+
+    def _is_over(self) -> bool:
+        """Whether nothing is lost with the connection any more."""
+        return self.owner is not None and self.owner.is_over() and not self._owners.others(self.owner)
 
     # What arrives -----------------------------------------------------------------------------------------------
 
@@ -149,19 +216,19 @@ class Connection:
         try:
             self._dispatch()
         except (PeerDisconnected, ProtocolError) as error:
-            if self.owner:
-                self.owner.batch_done()  # what came before counts
-                if self.owner.is_over():
-                    self._link.stop()
-                    return
+            self._owners.batch_done()  # what came before counts
+            if self._is_over():
+                self._link.stop()
+                return
             raise self._told(error) from None
         if self._keys_judged and not self._authenticator:
             self._start_authentication()
             self._keep_alive()
-        if self.owner:
-            self.owner.batch_done()
+        self._owners.batch_done()
         self._rekey_if_due()
         self.flush()
+        if self._acknowledge and self._owners.others(self.owner):
+            self._acknowledge()
         if not self.authenticated:
             self._last_heard = monotonic()  # a person may have thought about an answer meanwhile
 
@@ -198,6 +265,10 @@ class Connection:
         self.transport.accept_host_key()
         if not self._keys_judged:
             self._warn_of_weak_crypto()
+            if self.unsafe:
+                from pyssh_cli.client.forwarding.start import tell_what_is_disabled
+
+                tell_what_is_disabled(self._options, self._log)
         self._keys_judged = True
 
     def _warn_of_weak_crypto(self) -> None:
@@ -230,7 +301,7 @@ class Connection:
         delayed compression, what is sent before success and read after it would be taken for compressed.
         """
         agreement = self.transport.agreement_we_send_by
-        if agreement is None or agreement.compression_c2s != "none":
+        if not self.may_open_early or agreement is None or agreement.compression_c2s != "none":
             return False
         return self.transport.server_version.startswith(b"SSH-2.0-OpenSSH_")
 
@@ -239,8 +310,8 @@ class Connection:
         if self.authenticated:
             if ch.understands(number):
                 event = self.channels.receive(payload)
-                if type(event) is ch.Data and self.owner:  # the way of a byte comes first
-                    self.owner.on_channel_event(event)
+                if type(event) is ch.Data:  # the way of a byte comes first
+                    self._owners.tell(event, event.channel)
                 elif event is not None:
                     self._on_channel_event(event)
             elif number >= m.GLOBAL_REQUEST:
@@ -255,8 +326,8 @@ class Connection:
             self.authenticated = True
             self.transport.authenticated()
             self._watch_for_idle()
-            if self.when_authenticated:
-                self.when_authenticated()
+            for callback in self.when_authenticated:
+                callback()
             if self.owner:
                 self.owner.authenticated()
         elif number == m.USERAUTH_FAILURE and self.owner:
@@ -269,31 +340,57 @@ class Connection:
                 self._on_host_keys(event.fields)
             if event.want_reply:
                 self.channels.reply_global(False)
-        elif isinstance(event, ch.RequestAnswered) and event.name == "hostkeys-prove-00@openssh.com":
-            assert self._host_keys is not None
-            self._host_keys.server_proves(event.success, event.fields)
         elif isinstance(event, ch.OpenRequested):
-            self._log.debug1(f"the server asks for a channel {event.kind}, which was not offered to it")
-            self.channels.refuse(event, 1, "not asked for")
-        elif isinstance(event, ch.RequestAnswered) and event.channel is None and event.name == KEEP_ALIVE:
-            self.round_trip.on_keep_alive_answered()
-        elif self.owner:
-            self.owner.on_channel_event(event)
+            self._on_open_requested(event)
+        elif isinstance(event, ch.RequestAnswered) and event.channel is None:
+            if event.name == KEEP_ALIVE:
+                self.round_trip.on_keep_alive_answered()
+            elif event.context is not None:
+                answered, asked_at = event.context
+                self.channels.note_round_trip(monotonic() - asked_at)
+                answered(event.success, event.fields)
+        else:
+            channel = event.channel
+            assert channel is not None
+            self._owners.tell(event, channel)
             if self._idle and isinstance(event, ch.Opened):
                 self._idle.look_again()
+
+    def _on_open_requested(self, request: ch.OpenRequested) -> None:
+        self._log.debug1(
+            f"client_input_channel_open: ctype {request.kind} rchan {request.remote_id} win {request.window}"
+            f" max {request.max_packet}"
+        )
+        opener = self.openers.get(request.kind)
+        if opener is None:
+            what = _NEVER_UNASKED.get(request.kind)
+            if what:
+                self._log.error(f"Warning: ssh server tried {what} forwarding.")
+                self._log.error("Warning: this is probably a break-in attempt by a malicious server.")
+            kind = printable(request.kind)
+            self._log.debug1(f"the server asks for a channel {kind}, which was not offered to it")
+            self.channels.refuse(request, 1, "not asked for")
+        elif len(self.channels) >= MAX_CHANNELS:
+            self.channels.refuse(request, 4, "too many channels")
+        else:
+            opener(request)
 
     def _on_host_keys(self, fields: bytes) -> None:
         """The server tells its host keys, once: what comes of it is UpdateHostKeys'."""
         from pyssh_cli.client.update_host_keys import PROVE, UpdateHostKeys
 
         def prove(keys: bytes) -> None:
-            self.channels.global_request(PROVE, keys, want_reply=True)
+            self.global_request(PROVE, keys, self._on_host_keys_proved)
 
         if self._host_keys is None:
             self._host_keys = UpdateHostKeys(
                 self._options, self._log, self._questions, self._trust, self.transport.session_id, prove
             )
             self._host_keys.server_has(fields)
+
+    def _on_host_keys_proved(self, success: bool, fields: bytes) -> None:
+        assert self._host_keys is not None
+        self._host_keys.server_proves(success, fields)
 
     # Time -------------------------------------------------------------------------------------------------------
 
@@ -304,7 +401,7 @@ class Connection:
             self._loop.call_at(monotonic() + interval, self._on_alive_due)
 
     def _on_alive_due(self) -> None:
-        if self._closed or (self.owner and self.owner.is_over()):
+        if self._closed or self._is_over():
             return
         interval = self._options.server_alive_interval
         if not self.authenticated:  # nothing may be asked yet: a silence of the whole length is the end
@@ -333,14 +430,17 @@ class Connection:
             self._idle = IdleTimeouts(self._loop, self.channels, self._options.channel_timeouts, self._on_idle)
 
     def _on_idle(self, channel: ch.Channel, seconds: int) -> None:
-        if self.owner:
-            self.owner.on_idle(channel, seconds)
+        self._log.verbose(f"channel {channel.local_id}: closing after {seconds} seconds of inactivity")
+        owner = self._owners.of(channel)
+        if owner:
+            owner.timed_out(channel)
 
     def classify(self, *, interactive: bool) -> None:
         """Let packets travel in the class of interactive sessions, or in that of others (IPQoS)."""
         from pyssh_cli.net.tcp import set_service_class
 
-        set_service_class(self._socket, self._options.ip_qos[0 if interactive else 1], self._log)
+        if self._socket is not None:
+            set_service_class(self._socket, self._options.ip_qos[0 if interactive else 1], self._log)
 
     def _rekey_if_due(self) -> None:
         self.transport.rekey_if_due(monotonic())
@@ -394,6 +494,32 @@ class Connection:
         if self._closed:
             return
         self._closed = True
+        if self._forwards:
+            self._forwards.close()
+        if self.tunnel:
+            self.tunnel.close()
         if self.authenticated:
             self._say_goodbye(m.DISCONNECT_BY_APPLICATION, "disconnected by user")
         self._link.close()
+
+
+def _acknowledger(carrier: Carrier) -> Callable[[], None] | None:
+    """What has the kernel acknowledge what has come so far, where it can be told to; None where not.
+
+    For forwarded connections: sshd sends the last bytes of one and its end as two packets, the second of which
+    waits in the server's kernel (Nagle's algorithm) until the first is acknowledged; ours puts that off for 40 ms.
+    """
+    import socket
+
+    sock: socket.socket | None = getattr(carrier, "socket", None)
+    option = getattr(socket, "TCP_QUICKACK", None)
+    if sock is None or option is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return None
+
+    def acknowledge() -> None:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, option, 1)
+        except OSError:  # the connection is gone; whoever reads it will see
+            pass
+
+    return acknowledge

@@ -1,23 +1,54 @@
-"""The socket under one transport: what it delivers goes in, sealed packets go out, and who was turned away for
-want of room hears when there is some again. What any of it means is for `connection`."""
+"""What is between one transport and what carries its bytes: what arrives goes in, sealed packets go out, and who
+was turned away for want of room hears when there is some again. What any of it means is for `connection`."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import Protocol
 
 from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol.transport import Transport
 
 HIGH_WATER = 1024 * 1024
-"""Bytes waiting for the socket above which nobody should give us more to send."""
+"""Bytes waiting for the carrier above which nobody should give us more to send."""
 
 FLOOD = 8 * HIGH_WATER
-"""Bytes waiting for the socket above which nothing is read: a server that asks and asks and never listens."""
+"""Bytes waiting for the carrier above which nothing is read: a server that asks and asks and never listens."""
+
+
+class Carrier(Protocol):
+    """What carries the bytes of a connection: a socket (`net.tcp`), the pipes of a ProxyCommand (`net.process`),
+    or a channel of another connection (`jump`)."""
+
+    address: str
+    """The server's address, numeric; empty where only a proxy knows it."""
+    peer: str
+    """What messages call the server."""
+
+    @property
+    def socket(self) -> socket.socket | None:
+        """The TCP socket, where it is one."""
+
+    @property
+    def hint(self) -> str:
+        """What may be the reason when the server hangs up before it has said anything, in parentheses."""
+
+    def send(self, data: memoryview, /) -> int:
+        """How many of these bytes it takes now. Raises BlockingIOError for none, OSError when it never will."""
+
+    def recv_into(self, room: memoryview, /) -> int:
+        """Put what has come into `room`; how many bytes, 0 at the end. Raises BlockingIOError, OSError."""
+
+    def watch(self, readable: Callable[[], None] | None, writable: Callable[[], None] | None) -> None:
+        """Call back whenever one of the two above would do something; None for neither stops that."""
+
+    def close(self) -> None:
+        """Give it back."""
 
 
 class Link:
-    """A connected, non-blocking socket.
+    """The bytes of one transport on its carrier.
 
     `received` is called when the transport has been given bytes; `ended` with the error, or None, when no more
     will come; `room`, never from inside another call, when `takes_data` was False and is True again.
@@ -26,14 +57,14 @@ class Link:
     def __init__(
         self,
         loop: Loop,
-        sock: socket.socket,
+        carrier: Carrier,
         transport: Transport,
         received: Callable[[], None],
         ended: Callable[[OSError | None], None],
         room: Callable[[], None],
     ) -> None:
         self._loop = loop
-        self._socket = sock
+        self._carrier = carrier
         self._transport = transport
         self._received = received
         self._ended = ended
@@ -54,11 +85,11 @@ class Link:
         return self._transport.can_send and len(self._transport.outgoing) < HIGH_WATER
 
     def flush(self) -> None:
-        """Give the socket what is waiting; what it does not take goes when it can."""
+        """Give the carrier what is waiting; what it does not take goes when it can."""
         outgoing = self._transport.outgoing
         if len(outgoing) and not self._closed:
             try:
-                outgoing.sent(len(outgoing) if self._deaf else self._socket.send(outgoing.unsent()))
+                outgoing.sent(len(outgoing) if self._deaf else self._carrier.send(outgoing.unsent()))
             except BlockingIOError:
                 pass
             except OSError:
@@ -76,11 +107,11 @@ class Link:
         wanted = waiting < FLOOD, waiting > 0
         if wanted != self._watched:
             self._watched = reading, writing = wanted
-            self._loop.watch(self._socket, self._on_readable if reading else None, self.flush if writing else None)
+            self._carrier.watch(self._on_readable if reading else None, self.flush if writing else None)
 
     def _on_readable(self) -> None:
         try:
-            count = self._socket.recv_into(self._transport.receive_room())
+            count = self._carrier.recv_into(self._transport.receive_room())
         except BlockingIOError:
             return
         except OSError as error:
@@ -98,15 +129,15 @@ class Link:
         """Neither read nor write any more."""
         if not self._closed:
             self._closed = True
-            self._loop.watch(self._socket)
+            self._carrier.watch(None, None)
 
     def close(self) -> None:
-        """Make a last try to send what is waiting, without waiting for it, and give the socket back."""
+        """Make a last try to send what is waiting, without waiting for it, and give the carrier back."""
         outgoing = self._transport.outgoing
         if len(outgoing) and not self._deaf:
             try:
-                outgoing.sent(self._socket.send(outgoing.unsent()))
+                outgoing.sent(self._carrier.send(outgoing.unsent()))
             except OSError:
                 pass
         self.stop()
-        self._socket.close()
+        self._carrier.close()

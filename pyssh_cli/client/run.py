@@ -1,19 +1,25 @@
-"""From resolved options to an exit status: one connection with one session on it."""
+"""From resolved options to an exit status: one connection, inside those of jump hosts if need be, with one session
+on it."""
 
 from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Callable
 from importlib import import_module
+from itertools import pairwise
 from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from pyssh_cli.client.way import HandedOn, Leg, Patience, way_to
 from pyssh_cli.config.options import Options
+from pyssh_cli.errors import NetworkError, PysshError
 from pyssh_cli.log import Log
 
 if TYPE_CHECKING:
+    from pyssh_cli.client.connection import Connection
+    from pyssh_cli.client.forwarding.stdio import StdioForward
+    from pyssh_cli.client.link import Carrier
     from pyssh_cli.client.session import Session
     from pyssh_cli.net.loop import Loop
 
@@ -44,38 +50,31 @@ def _meanwhile() -> None:
         import_module(name)
 
 
-def run(options: Options, log: Log) -> int:
+def run(options: Options, log: Log, handed_on: HandedOn | None = None) -> int:
     """Connect, prove who is who, run the session; return what pyssh should exit with. Raises PysshError."""
-    from pyssh_cli.net.tcp import connect
+    from pyssh_cli.client.proxy import reach
 
-    timeout = options.connect_timeout
-    deadline = monotonic() + timeout if timeout else None
-    sock, address = connect(options, log, deadline, _meanwhile)
-    log.debug1("Connection established.")
-    from pyssh_cli.client.connection import Connection
-    from pyssh_cli.net.loop import Loop
-    from pyssh_cli.terminal.questions import Questions
-
-    loop = Loop()
-    connection = Connection(options, log, loop, sock, address, Questions(log, options.batch_mode))
-    session: Session | None = None
+    way = [Leg(options, log, options.original_host)]
+    if options.proxy_jump:
+        way = way_to(way[0], handed_on or HandedOn())
+    patience = Patience(leg.options.connect_timeout for leg in way)
+    carrier, loop = reach(way[0].options, way[0].log, patience.deadline(), _meanwhile)
+    session: Session | StdioForward | None = None
+    connections: list[Connection] = []
     try:
-        connection.start()
+        _connect(way, loop, carrier, patience, connections)
+        connection = connections[-1]
         _meanwhile()
         log.debug1(f"Authenticating to {options.hostname}:{options.port} as '{options.user}'")
-        from pyssh_cli.client.session import Session
-
-        session = Session(options, log, loop, connection)
+        session = _main_owner(options, log, loop, connection)
         connection.owner = session
-        connection.when_authenticated = _after_login(options, log, loop, session)
-        loop.run_once(monotonic())  # the server may have spoken already: then it is not waited for
-        connection.transport.prepare()
-        connection.run_until(connection.keys_judged, deadline, connection.timeout_message)
-        connection.run_until(connection.is_authenticated, None, str)
+        _after_login(options, log, loop, session, connection)
+        _establish(way, connections, loop, patience)
         from pyssh_cli.terminal.signals import guard_terminal
 
         _end_on_signals()
-        guard_terminal(session.raw, lambda: loop.call_soon(session.window_changed))
+        if session.raw:
+            guard_terminal(session.raw, lambda: loop.call_soon(session.window_changed))
         signal.signal(signal.SIGWINCH, lambda _number, _frame: loop.call_soon(session.window_changed))
         loop.wake_on_signals()
         gc.freeze()
@@ -91,25 +90,90 @@ def run(options: Options, log: Log) -> int:
         _ignore_signals()
         if session:
             session.close()
-        connection.close()
+        for one in reversed(connections):  # the innermost first: its farewell travels in the others
+            one.close()
+        if not connections:
+            carrier.close()
         loop.close()
 
 
-def _after_login(options: Options, log: Log, loop: Loop, session: Session) -> Callable[[], None] | None:
-    """What is done once the user is in and before the session begins: LocalCommand, then -f; None for nothing."""
+def _after_login(
+    options: Options, log: Log, loop: Loop, owner: Session | StdioForward, connection: Connection
+) -> None:
+    """Arrange what is done once the user is in and the forwards stand: LocalCommand, then -f."""
     local_command = options.local_command is not None and options.permit_local_command
     if not local_command and not options.fork_after_authentication:
-        return None
+        return
     from pyssh_cli.client.background import Background
-    from pyssh_cli.client.local_command import run_local_command
+    from pyssh_cli.client.local_command import NO_TUNNEL, run_local_command
 
-    background = Background(options, log, loop, session.raw.leave)
+    background = Background(options, log, loop, owner.leave_terminal)
+    if options.remote_forwards and options.exit_on_forward_failure:
+        background.hold()
+        connection.forwards.when_settled = background.ready
 
     def logged_in() -> None:
-        run_local_command(options, log)
+        run_local_command(options, log, connection.tunnel.device if connection.tunnel else NO_TUNNEL)
         background.ready()
 
-    return logged_in
+    connection.when_authenticated.append(logged_in)
+
+
+def _connect(
+    way: list[Leg], loop: Loop, carrier: Carrier, patience: Patience, connections: list[Connection]
+) -> None:
+    """Start all connections of the way, and add them to `connections`. The first has `carrier`, each of the others
+    a channel of the one before, and its first words ready for when that opens."""
+    from pyssh_cli.client.connection import Connection
+    from pyssh_cli.terminal.questions import Questions
+
+    for leg, target in pairwise(way):
+        from pyssh_cli.client.jump import HopQuestions, JumpChannel
+
+        questions = HopQuestions(leg.log, leg.options, patience)
+        connection = Connection(leg.options, leg.log, loop, carrier, questions)
+        connection.owner = carrier = JumpChannel(loop, connection, leg, target.options)
+        connections.append(connection)
+        connection.start()
+    options, log, _ = way[-1]
+    connections.append(Connection(options, log, loop, carrier, Questions(log, options.batch_mode)))
+    connections[-1].start()
+
+
+def _establish(way: list[Leg], connections: list[Connection], loop: Loop, patience: Patience) -> None:
+    """Run until the destination has let the user in. Raises PysshError, which names the hop that it is about."""
+    try:
+        for connection in connections:
+            loop.run_once(monotonic())  # the server may have spoken already: then it is not waited for
+            connection.transport.prepare()
+        while not connections[-1].authenticated:
+            judged = sum(connection.keys_judged() for connection in connections)
+            due = patience.deadline(judged)
+            if due is not None and monotonic() >= due:
+                raise NetworkError(connections[judged].timeout_message())
+            loop.run_once(due)
+    except PysshError as error:
+        at = way[sum(connection.authenticated for connection in connections[:-1])]
+        if at is not way[-1] and not at.is_named_in(str(error)):
+            error.args = (f"{error} (on the way, at {at.name})", *error.args[1:])
+        raise
+
+
+def _main_owner(options: Options, log: Log, loop: Loop, connection: Connection) -> Session | StdioForward:
+    """The session, or -W's channel in its place; forwards begin with it."""
+    if options.local_forwards or options.remote_forwards or options.tunnel != "no":
+        from pyssh_cli.client.forwarding.start import start_forwards
+
+        connection.when_authenticated.append(lambda: start_forwards(options, log, loop, connection))
+        # A command that must not run when a forward fails is not asked for before that is known.
+        connection.may_open_early = not options.exit_on_forward_failure
+    if options.stdio_forward:
+        from pyssh_cli.client.forwarding.stdio import StdioForward
+
+        return StdioForward(options, log, loop, connection)
+    from pyssh_cli.client.session import Session
+
+    return Session(options, log, loop, connection)
 
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)

@@ -55,8 +55,6 @@ class Session:
         self.connection = self._connection = connection
         self._channels = connection.channels
         self._channel: ch.Channel | None = None
-        self.forwards: ForwardControl | None = None
-        """What the command line of `~C` makes and ends forwards with; None where there are none."""
         self._opened_early = False
         self.tty = self._asked_for_tty = self._wants_tty()
         self.raw = self._raw = RawMode(STDIN, log)
@@ -82,6 +80,15 @@ class Session:
         """The session's channel, once it has been asked for."""
         assert self._channel is not None
         return self._channel
+
+    @property
+    def forwards(self) -> ForwardControl:
+        """What the command line of `~C` makes and ends forwards with."""
+        return self._connection.forwards
+
+    def leave_terminal(self) -> None:
+        """Leave the terminal as it was found."""
+        self.raw.leave()
 
     def _wants_tty(self) -> bool:
         """Whether to ask for a pty (RequestTTY, -t, -T)."""
@@ -115,11 +122,8 @@ class Session:
     def _open(self) -> None:
         if self._channel is None:
             self._log.debug1("channel 0: new session [client-session]")
-            self._channel = (
-                self._channels.open("session", window=TTY_WINDOW, max_window=TTY_MAX_WINDOW)
-                if self.tty
-                else self._channels.open("session")
-            )
+            windows = (TTY_WINDOW, TTY_MAX_WINDOW) if self.tty else (ch.INITIAL_WINDOW, ch.MAX_WINDOW)
+            self._channel = self._connection.open_channel("session", b"", self, *windows)
             self._channel.told = "client-session"
             self._channel.purpose = self._purpose()
         else:
@@ -144,7 +148,7 @@ class Session:
         elif isinstance(event, ch.ChannelRequest):
             self._on_request(event)
         elif isinstance(event, ch.OpenRefused):
-            reason = _OPEN_FAILURES.get(event.reason, "unknown reason")
+            reason = ch.OPEN_FAILURES.get(event.reason, "unknown reason")
             raise NetworkError(f"channel 0: open failed: {reason}: {printable(event.message)}")
         elif isinstance(event, ch.Eof):
             self._log.debug2("channel 0: rcvd eof")
@@ -181,7 +185,11 @@ class Session:
         self._connection.classify(interactive=self.tty)
         if self._speaks_openssh():
             self._log.debug1("Requesting no-more-sessions@openssh.com")
-            self._channels.global_request("no-more-sessions@openssh.com", want_reply=True)
+            self._connection.global_request("no-more-sessions@openssh.com", answered=self._on_global_answer)
+        if o.forward_x11 or o.forward_agent:
+            from pyssh_cli.client.forwarding.start import ask_with_session
+
+            ask_with_session(o, self._log, self._loop, self._connection, channel)
         if self.tty:
             self._request_pty(channel)
         for name, value in self._environment():
@@ -221,10 +229,8 @@ class Session:
         return [*sent, *self._options.set_env]
 
     def _on_answer(self, answer: ch.RequestAnswered) -> None:
-        if answer.channel is None or answer.success:
+        if answer.success:
             self._note_round_trip()
-        if answer.channel is None:
-            return
         self._log.debug2(f"{answer.name} request {'accepted' if answer.success else 'failed'} on channel 0")
         if answer.name == "pty-req":
             if not answer.success:
@@ -235,15 +241,20 @@ class Session:
                 self._connection.classify(interactive=False)
                 self._log.info("PTY allocation request failed on channel 0")
             return
+        if answer.name == "x11-req":
+            if not answer.success:
+                self._log.info("X11 forwarding request failed on channel 0")
+            return
         if not answer.success:
             raise PysshError(f"{answer.name} request failed on channel 0")
         self._started = True
         self._start_input()
 
+    def _on_global_answer(self, _success: bool, _fields: bytes) -> None:
+        self._note_round_trip()
+
     def _note_round_trip(self) -> None:
-        took = monotonic() - self._asked_at
-        if not self._channels.round_trip or took < self._channels.round_trip:
-            self._channels.round_trip = took
+        self._channels.note_round_trip(monotonic() - self._asked_at)
 
     # Input ------------------------------------------------------------------------------------------------------
 
@@ -435,8 +446,7 @@ class Session:
     def is_over(self) -> bool:
         return self._closed
 
-    def on_idle(self, channel: ch.Channel, seconds: int) -> None:
-        self._log.verbose(f"channel {channel.local_id}: closing after {seconds} seconds of inactivity")
+    def timed_out(self, channel: ch.Channel) -> None:
         self._channels.close(channel)
         self._timed_out = True
         self.connection_ended()
@@ -450,7 +460,9 @@ class Session:
         """Whether the session is over, and all that it printed has been written."""
         if self.ended_by_user or self._timed_out:
             return True
-        return self._closed and not any(output.waiting for output in self._outputs.values())
+        if not self._closed or any(output.waiting for output in self._outputs.values()):
+            return False
+        return not self._connection.still_open(self)
 
     def exit_status(self) -> int:
         """What pyssh should end with (ssh(1), EXIT STATUS); the terminal is told that the session is over."""
@@ -479,12 +491,3 @@ class Session:
 
 def _read_stdin(views: list[memoryview]) -> int:
     return os.readv(STDIN, views)
-
-
-_OPEN_FAILURES = {
-    1: "administratively prohibited",
-    2: "connect failed",
-    3: "unknown channel type",
-    4: "resource shortage",
-}
-"""Reason codes of RFC 4254 section 5.1."""

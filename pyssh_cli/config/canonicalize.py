@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pyssh_cli.config.keywords import KEYWORDS
 from pyssh_cli.config.network import Found, Network
 from pyssh_cli.config.patterns import matches_list
+from pyssh_cli.config.proxies import looks_up_names
 from pyssh_cli.config.settings import Settings
 from pyssh_cli.errors import NetworkError
 from pyssh_cli.log import Log
@@ -100,6 +101,7 @@ class _Search:
         self._family: str = self._value("addressfamily")
         self._port: int = self._value("port")
         self._direct = all((settings.get(by) or "none").lower() == "none" for by in ("proxycommand", "proxyjump"))
+        self._direct = self._direct and not looks_up_names(settings.get("proxy") or "socks5:")
         self.mode: str = self._value("canonicalizehostname")
         self.rules = permitted_cnames(self._value("canonicalizepermittedcnames"))
 

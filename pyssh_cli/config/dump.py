@@ -33,7 +33,7 @@ _ORDER = (
     "canonicaldomains", "certificatefile", "globalknownhostsfile", "userknownhostsfile", "sendenv",
     "setenv", "logverbose", "channeltimeout", "permitremoteopen", "addkeystoagent", "forwardagent",
     "connecttimeout", "tunneldevice", "canonicalizepermittedcnames", "controlpersist", "escapechar", "ipqos",
-    "rekeylimit", "streamlocalbindmask", "syslogfacility", "proxycommand", "proxyjump",
+    "rekeylimit", "streamlocalbindmask", "syslogfacility", "proxy", "proxycommand", "proxyjump",
 )  # fmt: skip
 
 _ONE_A_LINE = frozenset(("identityfile", "certificatefile", "sendenv", "setenv", *FORWARDS))

@@ -295,7 +295,7 @@ def offer(settings: Settings, row: Keyword, value: Any, origin: str) -> None:
         settings.add(keyword, [value], origin)
     elif keyword == "proxyjump" and "proxycommand" in settings.values:
         pass  # the two share one place, and whoever comes first has it (ssh_config(5), ProxyJump)
-    elif keyword == "proxycommand" and settings.get("proxyjump"):
+    elif any(settings.get(other) for other in _INSTEAD.get(keyword, ())):
         pass
     elif keyword == "rekeylimit" and keyword in settings.values:
         settings.values[keyword] = _filled(settings.values[keyword], value)
@@ -305,6 +305,10 @@ def offer(settings: Settings, row: Keyword, value: Any, origin: str) -> None:
         raise FatalValue(f"RefuseConnection: {value}")
     elif value is not UNSET:
         settings.set_first(keyword, value, origin)
+
+
+_INSTEAD = {"proxycommand": ("proxyjump", "proxy"), "proxy": ("proxycommand",)}
+"""What leaves a keyword without effect when it came first."""
 
 
 def _filled(held: tuple[int, Any], value: tuple[int, Any]) -> tuple[int, Any]:

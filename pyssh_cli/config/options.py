@@ -35,6 +35,8 @@ class Options(NamedTuple):
     address_family: Literal["any", "inet", "inet6"]
     bind_address: str | None
     bind_interface: str | None
+    proxy: str | None
+    """The URI of an HTTP or SOCKS proxy (`proxies.parse_proxy`), password and all: not to be shown."""
     proxy_command: str | None
     """As configured, its tokens unexpanded: the shell that runs it gets them when it is run."""
     proxy_jump: str | None

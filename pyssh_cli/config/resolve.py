@@ -278,16 +278,9 @@ def refuse_unsupported(settings: Settings, log: Log) -> None:
     For the moment before connecting; -G does without. Raises ConfigError.
     """
     given = settings.values
-    forwards = [name for name in ("localforward", "remoteforward", "dynamicforward") if given.get(name)]
-    if given.get("clearallforwardings"):
-        forwards = []
-    elif forwards and given.get("exitonforwardfailure"):
-        raise ConfigError(f"{place(settings, forwards[0])} is not supported yet, and ExitOnForwardFailure is set")
     for keyword, value in given.items():
         row = KEYWORDS[keyword]
         if row.care == "done" or value in (row.default, "none", ("none",)):
-            continue
-        if keyword.endswith("forward") and row.adds and keyword not in forwards:
             continue
         if row.care == "refuse":
             raise ConfigError(f"{place(settings, keyword)} is not supported yet")

@@ -7,16 +7,22 @@ Python's own and run between two callbacks; a wake-up pipe sees to it that a wai
 from __future__ import annotations
 
 import heapq
+import math
 import os
-import selectors
+import select
 import signal
 import socket
 import stat
+from collections import deque
 from collections.abc import Callable
 from itertools import count
 from time import monotonic
+from typing import Any
 
 Callback = Callable[[], None]
+
+_READ, _WRITE = 1, 4
+"""POLLIN and POLLOUT, which epoll shares. What else is reported (errors, hang-ups) is news for both."""
 
 
 class Timer:
@@ -36,33 +42,43 @@ class Loop:
     """Waits for descriptors and timers. Times are seconds of `time.monotonic`."""
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._epoll = hasattr(select, "epoll")
+        self._poll: Any = select.epoll() if self._epoll else select.poll()
+        self._watched: dict[int, tuple[Callback | None, Callback | None]] = {}
         self._always: dict[int, tuple[Callback | None, Callback | None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = count()
         self._wake_pipe: tuple[int, int] | None = None
         self._woken: list[Callback] = []
+        self._from_threads: deque[Callback] = deque()
+        self._thread_pipe: tuple[int, int] | None = None
 
     def watch(
         self, fd: int | socket.socket, readable: Callback | None = None, writable: Callback | None = None
     ) -> None:
         """Call `readable` and `writable` whenever `fd` is so; None for neither stops watching."""
         number = fd if isinstance(fd, int) else fd.fileno()
-        self._always.pop(number, None)
-        events = (selectors.EVENT_READ if readable else 0) | (selectors.EVENT_WRITE if writable else 0)
-        known = self._selector.get_map().get(number)
+        if self._always:
+            self._always.pop(number, None)
+        events = (_READ if readable else 0) | (_WRITE if writable else 0)
+        known = self._watched.get(number)
         if not events:
             if known:
-                self._selector.unregister(number)
+                del self._watched[number]
+                self._poll.unregister(number)
         elif known:
-            self._selector.modify(number, events, (readable, writable))
+            self._watched[number] = readable, writable
+            if (known[0] is None, known[1] is None) != (readable is None, writable is None):
+                self._poll.modify(number, events)
         elif stat.S_ISREG(os.fstat(number).st_mode):
-            self._always[number] = (readable, writable)
+            self._always[number] = readable, writable
         else:
             try:
-                self._selector.register(number, events, (readable, writable))
+                self._poll.register(number, events)
             except PermissionError:  # epoll's answer to /dev/null and its like
-                self._always[number] = (readable, writable)
+                self._always[number] = readable, writable
+            else:
+                self._watched[number] = readable, writable
 
     def call_at(self, when: float, callback: Callback) -> Timer:
         """Call back at `when`, once."""
@@ -73,6 +89,29 @@ class Loop:
     def call_soon(self, callback: Callback) -> None:
         """Call back before the next wait: for what must not run inside the callback that finds it out."""
         self._woken.append(callback)
+
+    def prepare_for_threads(self) -> None:
+        """Make `call_from_thread` possible."""
+        if self._thread_pipe is None:
+            self._thread_pipe = reader, _ = os.pipe()
+            for fd in self._thread_pipe:
+                os.set_blocking(fd, False)
+            self.watch(reader, self._run_from_threads)
+
+    def call_from_thread(self, callback: Callback) -> None:
+        """Have the loop's own thread call back; the one method that other threads may use."""
+        self._from_threads.append(callback)
+        if self._thread_pipe is not None:
+            try:
+                os.write(self._thread_pipe[1], b"!")
+            except OSError:  # full, so it is woken anyway; or closed, and nobody listens
+                pass
+
+    def _run_from_threads(self) -> None:
+        assert self._thread_pipe is not None
+        self._empty(self._thread_pipe[0])
+        while self._from_threads:
+            self._from_threads.popleft()()
 
     def wake_on_signals(self) -> None:
         """Let arriving signals end a wait, so that their Python handlers run at once."""
@@ -97,16 +136,17 @@ class Loop:
             for callback in woken:
                 callback()
         timeout = self._timeout(deadline) if not (self._always or self._woken) else 0.0
-        first = True
-        for key, events in self._selector.select(timeout):
-            readable, writable = key.data
+        watched = self._watched
+        for fd, events in self._wait(timeout):
             # A callback may have stopped the watch that a later one of the same batch stands for.
-            if events & selectors.EVENT_WRITE and writable and (first or self._still(key.fd, 1, writable)):
-                first = False
-                writable()
-            if events & selectors.EVENT_READ and readable and (first or self._still(key.fd, 0, readable)):
-                first = False
-                readable()
+            if events & ~_READ:
+                pair = watched.get(fd)
+                if pair and pair[1]:
+                    pair[1]()
+            if events & ~_WRITE:
+                pair = watched.get(fd)
+                if pair and pair[0]:
+                    pair[0]()
         if self._always:
             self._run_always()
         if self._timers:
@@ -119,9 +159,18 @@ class Loop:
             if writable and self._always.get(fd, (None, None))[1] is writable:
                 writable()
 
-    def _still(self, fd: int, which: int, callback: Callback) -> bool:
-        key = self._selector.get_map().get(fd)
-        return key is not None and key.data[which] == callback
+    def _wait(self, timeout: float | None) -> list[tuple[int, int]]:
+        """What is ready, and how; a signal ends the wait with nothing."""
+        if timeout is None:
+            timeout = -1.0
+        try:
+            # Rounded up: a timer must not be found not to be due yet.
+            ready: list[tuple[int, int]] = self._poll.poll(
+                timeout if self._epoll or timeout < 0 else math.ceil(timeout * 1000)
+            )
+        except InterruptedError:
+            return []
+        return ready
 
     def _timeout(self, deadline: float | None) -> float | None:
         while self._timers and self._timers[0][2].callback is None:
@@ -138,12 +187,14 @@ class Loop:
                 callback()
 
     def renew(self) -> None:
-        """Go on in a child process: a selector of its own, for kqueue's are not inherited (kqueue(2))."""
-        old = self._selector
-        self._selector = selectors.DefaultSelector()
-        for key in old.get_map().values():
-            self._selector.register(key.fd, key.events, key.data)
-        old.close()
+        """Go on in a child process. poll(2) knows nothing of processes, and an epoll that is inherited is the
+        parent's as well: what either stops watching, the other would, too."""
+        if not self._epoll:
+            return
+        self._poll.close()
+        self._poll = select.epoll()
+        for number, (readable, writable) in self._watched.items():
+            self._poll.register(number, (_READ if readable else 0) | (_WRITE if writable else 0))
 
     def close(self) -> None:
         """Give back what the loop holds."""
@@ -152,4 +203,9 @@ class Loop:
             for fd in self._wake_pipe:
                 os.close(fd)
             self._wake_pipe = None
-        self._selector.close()
+        if self._thread_pipe is not None:
+            pipe, self._thread_pipe = self._thread_pipe, None
+            for fd in pipe:
+                os.close(fd)
+        if self._epoll:
+            self._poll.close()

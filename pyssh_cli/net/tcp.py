@@ -8,12 +8,15 @@ import select
 import socket
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError
 from pyssh_cli.log import Log
 from pyssh_cli.net.names import addresses_of, socket_address
+
+if TYPE_CHECKING:
+    from pyssh_cli.net.loop import Loop
 
 _HINTS = {
     errno.ECONNREFUSED: "nothing listens there: check the port, and that the SSH server runs",
@@ -24,16 +27,40 @@ _HINTS = {
 }
 
 
+class SocketCarrier:
+    """A connected, non-blocking socket that carries a connection. `address` is the peer's, numeric, or empty where
+    somebody else connected it; `peer` is what messages call it."""
+
+    hint = " (it may refuse us, or be too busy: see its log)"
+
+    def __init__(self, loop: Loop, sock: socket.socket, address: str, peer: str) -> None:
+        self.socket = sock
+        self.address = address
+        self.peer = peer
+        self._loop = loop
+        self.send = sock.send
+        self.recv_into = sock.recv_into
+        self.close = sock.close
+
+    def watch(self, readable: Callable[[], None] | None, writable: Callable[[], None] | None) -> None:
+        """Call back whenever the socket is so; None for neither stops watching."""
+        self._loop.watch(self.socket, readable, writable)
+
+
 def look_up(options: Options) -> tuple[str, ...]:
     """The numeric addresses of the host, with scope: those that canonicalization found. Raises NetworkError."""
     if options.addresses:
         return options.addresses
+    return addresses_for(options.hostname, options.port, options, "HostName in the configuration")
+
+
+def addresses_for(name: str, port: int, options: Options, where: str) -> tuple[str, ...]:
+    """The numeric addresses of `name`, of AddressFamily; `where` is where it comes from, for the NetworkError."""
     try:
-        return addresses_of(options.hostname, options.port, options.address_family).addresses
+        return addresses_of(name, port, options.address_family).addresses
     except OSError as error:
         raise NetworkError(
-            f"ssh: Could not resolve hostname {options.hostname}: {error.strerror}"
-            " (check the spelling, and HostName in the configuration)"
+            f"ssh: Could not resolve hostname {name}: {error.strerror} (check the spelling, and {where})"
         ) from None
 
 
@@ -46,25 +73,41 @@ def connect(
     Raises NetworkError with ssh's line for the last address tried.
     """
     log.debug3(f"resolving {options.hostname} port {options.port}")
-    addresses = look_up(options)
+    place = Place("host", options.hostname, options.port, look_up(options))
+    return connect_to(place, options, log, deadline, meanwhile)
+
+
+class Place(NamedTuple):
+    """Where to connect to: "host" or "proxy", its name and port, and the addresses to try in turn."""
+
+    kind: str
+    name: str
+    port: int
+    addresses: tuple[str, ...]
+
+
+def connect_to(
+    place: Place, options: Options, log: Log, deadline: float | None, meanwhile: Callable[[], None]
+) -> tuple[socket.socket, str]:
+    """The same for any place; of the options, those count that tell how to connect."""
     failure = ""
     for attempt in range(max(1, options.connection_attempts)):
         if attempt:
             log.debug1("Trying again...")
             select.select((), (), (), 1)
-        for address in addresses:
-            log.debug1(f"Connecting to {options.hostname} [{address}] port {options.port}.")
+        for address in place.addresses:
+            log.debug1(f"Connecting to {place.name} [{address}] port {place.port}.")
             try:
-                return _connect_one(options, log, address, deadline, meanwhile), address
+                return _connect_one(options, log, address, place.port, deadline, meanwhile), address
             except OSError as error:
                 number = error.errno or errno.ETIMEDOUT
-                log.debug1(f"connect to address {address} port {options.port}: {os.strerror(number)}")
+                log.debug1(f"connect to address {address} port {place.port}: {os.strerror(number)}")
                 failure = os.strerror(number)
                 hint = _HINTS.get(number)
                 if hint:
                     failure += f" ({hint})"
             meanwhile = _nothing
-    raise NetworkError(f"ssh: connect to host {options.hostname} port {options.port}: {failure}")
+    raise NetworkError(f"ssh: connect to {place.kind} {place.name} port {place.port}: {failure}")
 
 
 def _nothing() -> None:
@@ -75,10 +118,11 @@ def _connect_one(
     options: Options,
     log: Log,
     address: str,
+    port: int,
     deadline: float | None,
     meanwhile: Callable[[], None],
 ) -> socket.socket:
-    family, where = socket_address(address, options.port)
+    family, where = socket_address(address, port)
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)

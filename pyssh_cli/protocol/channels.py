@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pyssh_cli.errors import ProtocolError
 from pyssh_cli.protocol import messages as m
@@ -32,6 +32,15 @@ MAX_WINDOW = 32 * 1024 * 1024
 
 MAX_PACKET = 32 * 1024
 """The maximum packet size we ask for, in bytes of data; OpenSSH never sends more."""
+
+ALL_FIRST_WINDOWS = 16 * 1024 * 1024
+"""Bytes that the first windows of many channels share, so that a thousand readers who all stall can not make us
+hold gigabytes; MIN_WINDOW is what each gets in any case."""
+
+MIN_WINDOW = 64 * 1024
+
+ALL_WINDOWS = 128 * 1024 * 1024
+"""Bytes that all windows together may grow to."""
 
 HELD_BACK = 4
 """Round trips within which a whole window goes by when the window, and not the path, is what holds the sender.
@@ -142,12 +151,14 @@ class ChannelRequest(NamedTuple):
 
 
 class RequestAnswered(NamedTuple):
-    """The reply to a request of ours, in order; `channel` is None for a global request."""
+    """The reply to a request of ours, in order; `channel` is None for a global request, whose `context` is what
+    was given with it."""
 
     channel: Channel | None
     name: str
     success: bool
     fields: bytes = b""
+    context: Any = None
 
 
 class GlobalRequest(NamedTuple):
@@ -189,7 +200,8 @@ class Channels:
         self._send = send
         self._channels: dict[int, Channel] = {}
         self._next_id = 0
-        self._global_replies: deque[str] = deque()
+        self._all_windows = 0
+        self._global_replies: deque[tuple[str, Any]] = deque()
         self.round_trip = 0.0
         """Seconds that a round trip takes at least, as far as known; 0 for unknown. Set by the owner."""
         self.now = 0.0
@@ -199,6 +211,11 @@ class Channels:
     def __len__(self) -> int:
         return len(self._channels)
 
+    def note_round_trip(self, seconds: float) -> None:
+        """A request has been answered after so long: no round trip takes longer than the shortest of these."""
+        if not self.round_trip or seconds < self.round_trip:
+            self.round_trip = seconds
+
     def __iter__(self) -> Iterator[Channel]:
         """All channels that are not gone, those still being opened or closed among them."""
         return iter(tuple(self._channels.values()))
@@ -206,16 +223,38 @@ class Channels:
     # Ours to do -------------------------------------------------------------------------------------------------
 
     def open(
-        self, kind: str, fields: bytes = b"", *, window: int = INITIAL_WINDOW, max_window: int = MAX_WINDOW
+        self, kind: str, fields: bytes = b"", window: int = INITIAL_WINDOW, max_window: int = MAX_WINDOW
     ) -> Channel:
         """Ask for a channel (RFC 4254 section 5.1); `fields` is what its kind adds.
 
-        Its window is `window` bytes, and may widen to `max_window`.
+        Its window is `window` bytes at first, and may widen to `max_window`.
         """
+        channel = self._new(kind, window, max_window)
+        self._send_open(channel, fields)
+        return channel
+
+    def _new(self, kind: str, window: int, max_window: int = MAX_WINDOW) -> Channel:
         channel = Channel(self._next_id, kind, window, max_window)
         self._next_id += 1
+        self._all_windows += window
         self._channels[channel.local_id] = channel
-        self._send_open(channel, fields)
+        return channel
+
+    def _forget(self, channel: Channel) -> None:
+        del self._channels[channel.local_id]
+        self._all_windows -= channel.window_size
+
+    def first_window(self) -> int:
+        """The first window for one more channel among those that are there."""
+        return max(MIN_WINDOW, min(INITIAL_WINDOW, ALL_FIRST_WINDOWS // (len(self._channels) + 1)))
+
+    def accept(self, request: OpenRequested, window: int = INITIAL_WINDOW) -> Channel:
+        """Confirm a channel that the server wants to open; it is open at once."""
+        channel = self._new(request.kind, window)
+        channel.remote_id, channel.remote_window = request.remote_id, request.window
+        channel.remote_max_packet = request.max_packet
+        sizes = uint32(channel.local_id) + uint32(window) + uint32(MAX_PACKET)
+        self._send(bytes((m.CHANNEL_OPEN_CONFIRMATION,)), uint32(request.remote_id), sizes)
         return channel
 
     def _send_open(self, channel: Channel, fields: bytes) -> None:
@@ -235,10 +274,12 @@ class Channels:
         head = bytes((m.CHANNEL_REQUEST,)) + uint32(channel.remote_id) + string(name.encode("ascii"))
         self._send(head, boolean(want_reply), fields)
 
-    def global_request(self, name: str, fields: bytes = b"", *, want_reply: bool = False) -> None:
-        """Send a global request (RFC 4254 section 4)."""
+    def global_request(
+        self, name: str, fields: bytes = b"", *, want_reply: bool = False, context: Any = None
+    ) -> None:
+        """Send a global request (RFC 4254 section 4); the reply brings `context` back."""
         if want_reply:
-            self._global_replies.append(name)
+            self._global_replies.append((name, context))
         self._send(bytes((m.GLOBAL_REQUEST,)), string(name.encode("ascii")), boolean(want_reply), fields)
 
     def reply(self, channel: Channel, success: bool) -> None:
@@ -292,12 +333,15 @@ class Channels:
             return
         if channel.until_marker <= 0:
             if self._is_held_back(channel, now):
-                growth = min(3 * channel.window_size, channel.max_window - channel.window_size)
+                most = min(channel.max_window - channel.window_size, ALL_WINDOWS - self._all_windows)
+                growth = max(0, min(3 * channel.window_size, most))
                 channel.window_size += growth
+                self._all_windows += growth
                 channel.unreturned += growth
             elif _falls_behind(channel):
                 excess = channel.window_size - max(channel.first_window, channel.window_size // 4)
                 channel.window_size -= excess
+                self._all_windows -= excess
                 channel.unreturned -= excess
             channel.marked_at = now
             channel.until_marker = channel.local_window + channel.unreturned
@@ -334,10 +378,12 @@ class Channels:
         if number in {m.REQUEST_SUCCESS, m.REQUEST_FAILURE}:
             if not self._global_replies:
                 raise ProtocolError("The server answers a global request that was not made")
-            name = self._global_replies.popleft()
-            return RequestAnswered(None, name, number == m.REQUEST_SUCCESS, bytes(reader.rest()))
+            name, context = self._global_replies.popleft()
+            return RequestAnswered(None, name, number == m.REQUEST_SUCCESS, bytes(reader.rest()), context)
         if number == m.CHANNEL_OPEN:
             kind, remote_id, window, packet = reader.text(), reader.uint32(), reader.uint32(), reader.uint32()
+            if not packet:
+                raise ProtocolError("The server opens a channel with a maximum packet size of 0")
             return OpenRequested(kind, remote_id, window, packet, bytes(reader.rest()))
         local_id = reader.uint32()
         if number == m.CHANNEL_WINDOW_ADJUST and local_id not in self._channels and local_id < self._next_id:
@@ -385,7 +431,7 @@ class Channels:
         if channel.remote_id >= 0:
             raise ProtocolError("The server refuses a channel that it had opened")
         reason, message = reader.uint32(), reader.text()
-        del self._channels[channel.local_id]
+        self._forget(channel)
         return OpenRefused(channel, reason, message)
 
     def _on_window_adjust(self, channel: Channel, reader: Reader) -> Event:
@@ -411,7 +457,7 @@ class Channels:
         reader.end()
         self.close(channel)
         channel.close_received = True
-        del self._channels[channel.local_id]
+        self._forget(channel)
         return Closed(channel)
 
     def _on_request(self, channel: Channel, reader: Reader) -> Event:
@@ -429,6 +475,15 @@ class Channels:
         if not channel.replies:
             raise ProtocolError("The server answers a channel request that was not made")
         return RequestAnswered(channel, channel.replies.popleft(), success)
+
+
+OPEN_FAILURES = {
+    1: "administratively prohibited",
+    2: "connect failed",
+    3: "unknown channel type",
+    4: "resource shortage",
+}
+"""Reason codes of RFC 4254 section 5.1, in ssh's words."""
 
 
 def understands(number: int) -> bool:

@@ -46,6 +46,8 @@ class Settings:
     rekey_seconds: int = 3600
     window: int = 2 << 20
     max_packet: int = 32768
+    names: dict[str, str] = field(default_factory=dict)
+    """Hosts that only this server knows, and their addresses: where forwarded connections may go."""
 
 
 class Door(asyncssh.SSHServer):  # type: ignore[misc]
@@ -58,6 +60,15 @@ class Door(asyncssh.SSHServer):  # type: ignore[misc]
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Keep the connection: the banner goes out on it."""
         self._connection = conn
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
+        """Connect to the hosts that only we know, and to no other."""
+        address = self._settings.names.get(dest_host)
+        return self._connection.forward_connection(address, dest_port) if address else False
+
+    def server_requested(self, listen_host: str, listen_port: int) -> bool:
+        """Anybody may have us listen."""
+        return True
 
     def begin_auth(self, username: str) -> bool:
         """Everybody has to show something."""

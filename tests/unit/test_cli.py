@@ -20,6 +20,7 @@ from pyssh_cli.cli.command import pyssh
 from pyssh_cli.cli.destination import BadDestination, is_valid_host, is_valid_user, split_destination
 from pyssh_cli.cli.flags import FLAGS, GROUPS, usage
 from pyssh_cli.cli.invocation import UsageError
+from pyssh_cli.client.way import HandedOn
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError, PysshError
 from pyssh_cli.log import DEBUG3, FATAL, Log
@@ -195,7 +196,7 @@ def run_with(monkeypatch: pytest.MonkeyPatch, behaviour: object) -> list[Options
     """Put `behaviour` (a status, or an exception to raise) where the connection would be made."""
     seen: list[Options] = []
 
-    def run(options: Options, log: Log) -> int:
+    def run(options: Options, log: Log, handed_on: HandedOn) -> int:
         seen.append(options)
         if isinstance(behaviour, BaseException):
             raise behaviour

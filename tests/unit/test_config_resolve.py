@@ -293,17 +293,6 @@ def test_binary_files_and_odd_ends(tmp_path: Path) -> None:
     assert (options.user, options.port) == ("a", 9)
 
 
-@pytest.mark.parametrize(
-    "line",
-    ["ProxyJump a", "ProxyCommand nc %h %p",
-     "ExitOnForwardFailure yes\nLocalForward 1 a:1"],
-)  # fmt: skip
-def test_what_must_not_be_passed_over_ends(tmp_path: Path, line: str) -> None:
-    _, settings = resolved(tmp_path, line + "\n")
-    with pytest.raises(ConfigError, match=r"config:\d: .*not supported yet"):
-        refuse_unsupported(settings, Log())
-
-
 def test_refuse_connection_ends_the_reading(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config line 2: RefuseConnection: use the other one$"):
         options_of(tmp_path, 'Host host\nRefuseConnection "use the other one"\n')
@@ -312,16 +301,12 @@ def test_refuse_connection_ends_the_reading(tmp_path: Path) -> None:
 
 def test_what_is_not_done_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, settings = resolved(
-        tmp_path, "ProxyCommand none\nProxyJump x\nLocalForward 1 a:1\nForwardAgent yes\nForwardX11 no\n"
+        tmp_path, "ProxyCommand none\nProxyJump x\nPermitLocalCommand yes\nControlPath /x\nForwardX11 no\n"
     )
     refuse_unsupported(settings, Log(DEBUG3))
     assert capsys.readouterr().err.splitlines() == [
-        f"Warning: {tmp_path}/config:3: LocalForward is not supported yet and does nothing",
-        f"debug1: {tmp_path}/config:4: ForwardAgent is not supported yet and does nothing",
+        f"debug1: {tmp_path}/config:4: ControlPath is not supported yet and does nothing",
     ]
-    _, settings = resolved(tmp_path, "LocalForward 1 a:1\nClearAllForwardings yes\n")
-    refuse_unsupported(settings, Log())
-    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("origin", ["-l", "destination", "-o User"])

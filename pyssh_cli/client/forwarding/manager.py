@@ -1,0 +1,173 @@
+"""All forwards of one connection: those of the options, and those that are added and cancelled while it lives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyssh_cli.client.connection import Connection
+from pyssh_cli.client.forwarding.context import Context
+from pyssh_cli.client.forwarding.local import LocalForward
+from pyssh_cli.client.forwarding.remote import STREAMLOCAL, TCP, RemoteForward, find, refuse_unknown
+from pyssh_cli.config.forwards import Forward
+from pyssh_cli.config.options import Options
+from pyssh_cli.errors import NetworkError, PysshError, WireError
+from pyssh_cli.log import Log
+from pyssh_cli.net.listen import raise_descriptor_limit
+from pyssh_cli.net.loop import Loop
+from pyssh_cli.net.resolve import Resolver
+from pyssh_cli.protocol import channels as ch
+
+Done = Callable[[bool, int], None]
+"""Told whether a forward stands, and the port it listens on (0 for a socket)."""
+
+
+class Forwards:
+    """The forwards of `connection`. `start` is for the moment when the user is in."""
+
+    def __init__(self, options: Options, log: Log, loop: Loop, connection: Connection) -> None:
+        self._options = options
+        self._log = log
+        self._context = Context(options, log, loop, connection, Resolver(loop))
+        self._local: dict[Forward, LocalForward] = {}
+        self._remote: list[RemoteForward] = []
+        self._unsettled = 0
+        self.when_settled: Callable[[], None] | None = None
+        """Called once the server has answered for all the remote forwards of the options."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the server has answered all that it was asked: before that, -f does not go to the background."""
+        return not self._unsettled
+
+    def start(self) -> None:
+        """Set up what the options ask for (ssh(1), -L -R -D). Raises PysshError when ExitOnForwardFailure is set
+        and one of them cannot be."""
+        raise_descriptor_limit()
+        stand = [self._add_local(forward) for forward in self._options.local_forwards]
+        if not all(stand) and self._options.exit_on_forward_failure:
+            raise PysshError("Could not request local forwarding.")
+        if stand and not any(stand):
+            self._log.error("Could not request local forwarding.")
+        for forward in self._options.remote_forwards:
+            self._add_remote(forward, self._on_first_settled)
+
+    def _on_first_settled(self, forward: Forward, stands: bool) -> None:
+        if stands:
+            return
+        listens = f"path {forward.listen_path}" if forward.listen_path else f"port {forward.listen_port}"
+        message = f"remote port forwarding failed for listen {listens}"
+        if self._options.exit_on_forward_failure:
+            raise PysshError(f"Error: {message}")
+        self._log.info(f"Warning: {message}")
+
+    def add(self, forward: Forward, done: Done | None = None) -> bool:
+        """One more, while the connection lives; whether it could be begun. What is there already is success, and
+        the server may still refuse a remote one: `done` is told what came of it."""
+        if forward.kind != "remote":
+            stands = self._add_local(forward)
+            if done:
+                done(stands, forward.listen_port)
+            return stands
+        there = self._find_remote(forward)
+        if there:
+            if done:
+                done(True, there.port)
+            return True
+
+        def settled(forward: Forward, stands: bool) -> None:
+            there = self._find_remote(forward)
+            if done:
+                done(stands, there.port if there else 0)
+
+        self._add_remote(forward, settled)
+        return True
+
+    def stop_listening(self) -> None:
+        """Take no more connections; those that stand go on."""
+        for forward, _ in self.active():
+            self.cancel(forward)
+
+    def cancel(self, forward: Forward) -> bool:
+        """Let one go: nothing new comes through it, and what is open stays. False when there is none like it.
+
+        A forward is known by where it listens; the target need not be said.
+        """
+        if forward.kind == "remote":
+            there = self._find_remote(forward)
+            if there:
+                self._remote.remove(there)
+                there.cancel()
+            return there is not None
+        known = next((one for one in self._local if _place(one) == _place(forward)), None)
+        if known is None:
+            return False
+        self._local.pop(known).close()
+        return True
+
+    def active(self) -> list[tuple[Forward, int]]:
+        """What stands now, each with the port that it listens on."""
+        local = [(forward, forward.listen_port) for forward in self._local]
+        return local + [(one.forward, one.port) for one in self._remote if one.stands]
+
+    def close(self) -> None:
+        """Listen no more."""
+        for one in self._local.values():
+            one.close()
+        self._local.clear()
+
+    def _add_local(self, forward: Forward) -> bool:
+        if forward in self._local:
+            return True
+        try:
+            self._local[forward] = LocalForward(self._context, forward)
+        except NetworkError as error:
+            self._log.error(str(error))
+            return False
+        return True
+
+    def _find_remote(self, forward: Forward) -> RemoteForward | None:
+        place = _place(forward)
+        for one in self._remote:
+            if _place(one.forward) == place or (
+                one.forward.listen_path is None
+                and not one.forward.listen_port
+                and _place(one.forward._replace(listen_port=one.port)) == place
+            ):
+                return one
+        return None
+
+    def _add_remote(self, forward: Forward, settled: Callable[[Forward, bool], None]) -> None:
+        for kind in (TCP, STREAMLOCAL):
+            self._context.connection.openers[kind] = self._on_open
+        if any(one.forward == forward for one in self._remote):
+            return
+        self._unsettled += 1
+
+        def answered(stands: bool) -> None:
+            self._unsettled -= 1
+            settled(forward, stands)
+            if not self._unsettled and self.when_settled:
+                ready, self.when_settled = self.when_settled, None
+                ready()
+            if not stands and one in self._remote:
+                self._remote.remove(one)
+
+        one = RemoteForward(self._context, forward, answered)
+        self._remote.append(one)
+        one.request()
+
+    def _on_open(self, request: ch.OpenRequested) -> None:
+        try:
+            forward = find(self._remote, request)
+        except WireError:
+            forward = None
+        if forward is None:
+            refuse_unknown(self._context, request)
+        else:
+            forward.open(request)
+
+
+def _place(forward: Forward) -> tuple[str, str | None, int, str | None]:
+    """Where it listens, and on which side."""
+    side = "remote" if forward.kind == "remote" else "local"
+    return side, forward.listen_host, forward.listen_port, forward.listen_path

@@ -1,0 +1,134 @@
+"""Who owns which channel of a connection, and who is told of what: the seam that sessions and forwards stand on.
+
+A connection has one main owner, its session (`Connection.owner`), and any number of others: each channel has an
+owner, given when it is opened or accepted, and forgotten when it is closed or refused.
+
+    connection.open_channel(kind, fields, owner)       we open one; `ch.Opened` or `ch.OpenRefused` follows
+    connection.openers[kind] = opener                  the server may open channels of this kind from now on;
+                                                       `opener(request)` accepts or refuses, now or later:
+    connection.accept_channel(request, owner)              confirms it, gives the channel
+    connection.refuse_channel(request, reason, why)        refuses it; what nobody has an opener for is refused
+    connection.global_request(name, fields, answered)  `answered(success, fields)` is called with the reply
+    connection.takes_data(owner)                       whether bulk data may be sent now; if not, the owner's
+                                                       `may_send` is called once there is room, in turn
+    connection.flush_soon()                            what was sent leaves once this round of callbacks is over
+    connection.when_authenticated.append(callback)     called once the user is in, before the session opens
+    connection.still_open(owner)                       whether channels of others than `owner` hold up the end
+
+Payloads that arrive are handed out one by one (`on_channel_event`), and when all that came in one read has been
+dealt with, `batch_done` of those that got data: views into the read go stale after that. An owner of many channels
+tells them apart by `event.channel`; usually each channel has one of its own, such as `forwarding.relay.Relay`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from pyssh_cli.protocol import channels as ch
+
+
+class ChannelOwner(Protocol):
+    """Who is told what happens on a channel."""
+
+    def on_channel_event(self, event: ch.Event) -> None:
+        """Something happened on a channel of yours. After `Closed` and `OpenRefused` it is not yours any more."""
+
+    def batch_done(self) -> None:
+        """All that arrived at once has been handed out: views into it go stale after this.
+
+        Only called when `Data` was among it.
+        """
+
+    def may_send(self) -> None:
+        """The connection takes data again, after `takes_data` said that it does not."""
+
+    def timed_out(self, channel: ch.Channel) -> None:
+        """ChannelTimeout is over for an idle channel: close it at once, whatever waits."""
+
+    def connection_ended(self) -> None:
+        """Nothing more will come: finish with what there is."""
+
+
+class MainOwner(ChannelOwner, Protocol):
+    """The owner that the connection is there for: a session, or what stands in its place (-N, -W)."""
+
+    def open_early(self) -> None:
+        """The user may be let in by what was just sent: ask for the channel behind it."""
+
+    def authenticated(self) -> None:
+        """The user is in: open channels, unless they were and the server took them."""
+
+    def early_open_refused(self) -> None:
+        """What was asked for early was passed over."""
+
+    def is_over(self) -> bool:
+        """Whether all channels have come and gone, so that nothing is lost with the connection."""
+
+
+Opener = Callable[[ch.OpenRequested], None]
+"""Deals with a channel that the server wants to open: accepts or refuses it, now or when it knows. It may raise
+ProtocolError for fields that make no sense."""
+
+Answered = Callable[[bool, bytes], None]
+"""Told whether a global request succeeded, and what came with the reply."""
+
+
+class Owners:
+    """The register of one connection's channels."""
+
+    def __init__(self) -> None:
+        self._by_channel: dict[int, ChannelOwner] = {}
+        self._fed: dict[int, ChannelOwner] = {}
+        self._waiting: deque[ChannelOwner] = deque()
+
+    def add(self, channel: ch.Channel, owner: ChannelOwner) -> None:
+        """From now on the channel's events are for this owner."""
+        self._by_channel[channel.local_id] = owner
+
+    def of(self, channel: ch.Channel) -> ChannelOwner | None:
+        """Whose the channel is."""
+        return self._by_channel.get(channel.local_id)
+
+    def tell(self, event: ch.Event, channel: ch.Channel) -> bool:
+        """Hand an event of a channel's to its owner; False when it has none."""
+        local_id = channel.local_id
+        owner = self._by_channel.get(local_id)
+        if owner is None:
+            return False
+        kind = type(event)
+        if kind is ch.Data:
+            self._fed[local_id] = owner
+        elif kind is ch.Closed or kind is ch.OpenRefused:
+            del self._by_channel[local_id]
+        owner.on_channel_event(event)
+        return True
+
+    def batch_done(self) -> None:
+        """Tell it those that got data since the last time."""
+        if self._fed:
+            fed, self._fed = self._fed, {}
+            for owner in dict.fromkeys(fed.values()):
+                owner.batch_done()
+
+    def turn_away(self, owner: ChannelOwner) -> None:
+        """The owner has something to send and there is no room for it."""
+        self._waiting.append(owner)
+
+    def invite(self, has_room: Callable[[], bool]) -> None:
+        """There is room again: let those that were turned away send, in turn, until there is none."""
+        for _ in range(len(self._waiting)):
+            if not has_room():
+                break
+            self._waiting.popleft().may_send()
+
+    def connection_ended(self) -> None:
+        """Tell everybody, once."""
+        owners, self._by_channel = self._by_channel, {}
+        for owner in dict.fromkeys(owners.values()):
+            owner.connection_ended()
+
+    def others(self, owner: ChannelOwner | None) -> bool:
+        """Whether there are channels of others than this one."""
+        return any(other is not owner for other in self._by_channel.values())

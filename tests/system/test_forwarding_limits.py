@@ -1,0 +1,118 @@
+"""Many connections at once, bursts, and readers that never read: nothing lost, little held, nobody held up."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.system.clients import Client
+from tests.system.forwarded import connect, echo, free_port, greet, read_all, tunnel
+from tests.system.servers import FakeServer, Server
+from tests.system.test_streams import peak_memory
+from tests.system.waiting import PATIENCE
+
+StartFake = Callable[..., FakeServer]
+
+MEMORY_KIB = 150 * 1024
+
+
+@pytest.fixture(autouse=True)
+def many_descriptors() -> Iterator[None]:
+    """Room for both ends of a thousand connections in the tests' own process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 16384)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_thousand_connections_each_moving_data(
+    pyssh: Client, sshd: Callable[..., Server], fake_server: StartFake
+) -> None:
+    target, port = fake_server(echo), free_port()
+    pyssh.aim(sshd("LogLevel ERROR"))
+    with tunnel(pyssh, "-L", f"{port}:127.0.0.1:{target.port}", ready=port) as process:
+        with contextlib.ExitStack() as opened:
+            socks = [opened.enter_context(connect(port)) for _ in range(1000)]
+            for round_ in range(3):
+                for index, sock in enumerate(socks):
+                    sock.sendall(f"{round_} {index:04} ".encode() * 200)
+                for index, sock in enumerate(socks):
+                    wanted = f"{round_} {index:04} ".encode() * 200
+                    assert sock.recv(len(wanted), socket.MSG_WAITALL) == wanted
+        assert peak_memory(process.pid) < MEMORY_KIB
+
+
+def test_many_readers_that_never_read(pyssh: Client, sshd: Callable[..., Server], fake_server: StartFake) -> None:
+    def pour(connection: socket.socket) -> None:
+        if connection.recv(1) == b"1":
+            connection.sendall(b"hello")
+            return
+        while True:
+            connection.sendall(bytes(65536))
+
+    target, port = fake_server(pour), free_port()
+    pyssh.aim(sshd("LogLevel ERROR"))
+    forward = f"{port}:127.0.0.1:{target.port}"
+    with tunnel(pyssh, "-L", forward, ready=port) as process, contextlib.ExitStack() as opened:
+        for _ in range(300):
+            sock = opened.enter_context(connect(port))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.sendall(b"0")
+            select.select([sock], [], [], PATIENCE)
+        with connect(port) as sock:
+            sock.sendall(b"1")
+            assert read_all(sock) == b"hello"
+        assert peak_memory(process.pid) < MEMORY_KIB
+
+
+@pytest.mark.beyond_ssh  # ssh listens with room for 128
+def test_a_burst_of_connections(pyssh: Client, sshd: Callable[..., Server]) -> None:
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    greet(connection)
+
+    port = free_port()
+    pyssh.aim(sshd("LogLevel ERROR"))
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        target = listener.getsockname()[1]
+        with tunnel(pyssh, "-L", f"{port}:127.0.0.1:{target}", ready=port), contextlib.ExitStack() as opened:
+            socks: list[socket.socket] = []
+            for _ in range(2000):
+                sock = opened.enter_context(socket.socket())
+                sock.setblocking(False)
+                sock.connect_ex(("127.0.0.1", port))
+                socks.append(sock)
+            for sock in socks:
+                sock.settimeout(PATIENCE)
+                assert read_all(sock) == b"hello"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.beyond_ssh  # ssh takes the limit as it finds it
+def test_more_descriptors_than_the_shell_gives(
+    pyssh: Client, sshd: Callable[..., Server], fake_server: StartFake
+) -> None:
+    target, port = fake_server(echo), free_port()
+    pyssh.aim(sshd("LogLevel ERROR"))
+    command = " ".join(["exec", *pyssh.argv, "-N", "-L", f"{port}:127.0.0.1:{target.port}", "box"])
+    with pyssh.start(argv=["bash", "-c", f"ulimit -Sn 64; {command}", "sh"]) as process:
+        opened = contextlib.ExitStack()
+        with opened:
+            while process.poll() is None:
+                with contextlib.suppress(OSError):
+                    opened.enter_context(connect(port))
+                    break
+            socks = [opened.enter_context(connect(port)) for _ in range(100)]
+            for sock in socks:
+                sock.sendall(b"x")
+            assert [sock.recv(1) for sock in socks] == [b"x"] * 100
