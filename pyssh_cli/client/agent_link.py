@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyssh_cli.errors import AgentError, PysshError
 from pyssh_cli.keys.agent import AgentClient, AgentKey, Constraints
-from pyssh_cli.log import Log
+from pyssh_cli.log import Log, printable
 
 if TYPE_CHECKING:
+    import socket
+
     from pyssh_cli.config.options import Options
     from pyssh_cli.keys.private import PrivateKey
     from pyssh_cli.keys.public import PublicKey
     from pyssh_cli.net.unix import AgentSocket
 
 ANSWER_SECONDS = 10.0
-"""How long an agent may take for what nobody has to confirm. A signature may take for ever: somebody may have to
-be asked, or to touch a key."""
+"""How long an agent may take for what nobody has to confirm. A signature may take as long as the server waits for
+it: somebody may have to be asked, or to touch a key."""
+
+BATCH_SECONDS = 60.0
+"""How long a signature may take in BatchMode, where nobody watches."""
 
 GRACE_SECONDS = 300
 """How long after its end an agent keeps a certificate, as OpenSSH's tools have it."""
@@ -35,27 +40,39 @@ class HostProof(NamedTuple):
 
 
 class AgentLink:
-    """A connection to the agent at `path`, made when it is first needed. `proof` is what it is bound to."""
+    """A connection to the agent at `path`, made when it is first needed. `proof` is what it is bound to, `server`
+    the socket of the connection that its signatures are for, if there is one."""
 
-    def __init__(self, path: str, log: Log, proof: HostProof | None) -> None:
+    def __init__(
+        self,
+        path: str,
+        log: Log,
+        proof: HostProof | None,
+        server: socket.socket | None = None,
+        *,
+        batch_mode: bool = False,
+    ) -> None:
         self._path = path
         self._log = log
         self._proof = proof
+        self._server = server
+        self._sign_seconds = BATCH_SECONDS if batch_mode else None
         self._socket: AgentSocket | None = None
         self._client = AgentClient(self._exchange)
-        self._seconds: float | None = ANSWER_SECONDS
+        self._signing = False
 
     def keys(self) -> list[AgentKey]:
         """The keys it holds. Raises AgentError."""
         return self._client.identities()
 
     def sign(self, blob: bytes, data: bytes, algorithm: str) -> bytes:
-        """Its signature of `data` with the key of `blob`, however long that takes. Raises AgentError."""
-        self._seconds = None
+        """Its signature of `data` with the key of `blob`, however long that takes unless in BatchMode. Raises
+        AgentError, and NetworkError when the server hangs up meanwhile."""
+        self._signing = True
         try:
             return self._client.sign(blob, data, algorithm)
         finally:
-            self._seconds = ANSWER_SECONDS
+            self._signing = False
 
     def add(self, key: PrivateKey, comment: str, constraints: Constraints, certificate: PublicKey | None) -> None:
         """Give it a key, on a connection that is bound to none of ours: agents take some keys only there. Raises
@@ -72,7 +89,9 @@ class AgentLink:
     def _exchange(self, request: bytes) -> bytes:
         if self._socket is None:
             self._socket = self._connected()
-        return self._socket.exchange(request, self._seconds)
+        if self._signing:
+            return self._socket.exchange(request, self._sign_seconds, self._server)
+        return self._socket.exchange(request, ANSWER_SECONDS)
 
     def _connected(self) -> AgentSocket:
         from pyssh_cli.net.unix import AgentSocket
@@ -110,7 +129,8 @@ class KeyAdder:
     def add(self, path: str, key: PrivateKey, certificate: PublicKey | None) -> None:
         """Add the key of the file `path`, and its certificate where there is one. What does not work is of no
         matter to the connection, and only in the debug log."""
-        if self._mode == "ask" and not self._may(f"Add key {path} ({key.comment}) to agent?"):
+        question = f"Add key {printable(path)} ({printable(key.comment)}) to agent?"
+        if self._mode == "ask" and not self._may(question):
             self._log.debug3("user denied adding this key")
             return
         constraints = Constraints(

@@ -1,8 +1,9 @@
 """Which proof of the user to offer next, and what to ask the person for it (RFC 4252; ssh(1), AUTHENTICATION).
 
-The first flight needs no answer: the service is asked for and the key most likely to be right is proved at once.
-What the server refuses is then tried in the order of PreferredAuthentications, as ssh does. GSSAPI and host-based
-authentication are in files of their own, loaded when their turn comes.
+The first flight needs no answer: the service is asked for, and the key most likely to be right is proved as soon
+as the server has said how it wants keys proved, which it does without being asked. What the server refuses is then
+tried in the order of PreferredAuthentications, as ssh does. GSSAPI and host-based authentication are in files of
+their own, loaded when their turn comes.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from pyssh_cli.client.agent_link import HostProof
 from pyssh_cli.client.candidates import Candidate
 from pyssh_cli.client.identities import Identities, choose_algorithm
 from pyssh_cli.config.options import Options
-from pyssh_cli.errors import AgentError, AuthenticationError, PysshError
-from pyssh_cli.keys.algorithms import plain_type
+from pyssh_cli.errors import AgentError, AuthenticationError, NetworkError, PysshError
+from pyssh_cli.keys.algorithms import KEY_ALGORITHMS, plain_type
 from pyssh_cli.log import INFO, Log, printable
 from pyssh_cli.protocol import userauth as ua
 from pyssh_cli.protocol.transport import Transport
+from pyssh_cli.protocol.version import is_openssh
 from pyssh_cli.terminal.questions import Questions
 
 if TYPE_CHECKING:
@@ -79,10 +81,17 @@ class Authenticator:
         self._socket = sock
         self._auth = ua.UserAuth(options.user, transport.send)
         proof = HostProof(transport.host_key, transport.session_id, transport.host_signature)
-        self._identities = Identities(options, log, questions, proof)
+        self._identities = Identities(options, log, questions, proof, sock)
         self._keys: list[Candidate] | None = None
         self._key: Candidate | None = None
         self._algorithm = ""
+        self._ways: list[tuple[Candidate, str, bytes | None]] = []
+        """How keys were tried in vain: by which algorithm ("": there was none), and bound to which host key (None:
+        the server was asked only)."""
+        self._terms: tuple[tuple[str, ...] | None, bytes] = None, b""
+        """What the server had said when these were last looked at: its algorithms, and the host key to bind to."""
+        self._first = ""
+        self._begun = False
         self._gssapi: Gssapi | None = None
         self._hostbased: Hostbased | None = None
         self._method = "none"
@@ -115,17 +124,39 @@ class Authenticator:
         self._order = [name for name in options.preferred_authentications if self._attempts.get(name, (False,))[0]]
 
     def start(self) -> bool:
-        """Send the first flight: the service request, and with it the first key or the question what would do.
+        """Send what can be sent of the first flight: the service request, and then the first key, or the question
+        what would do. To be called again whenever something has arrived, until the user is in.
 
-        True when it may well be all the proof that is needed.
+        True once, when what was sent now may well be all the proof that is needed.
         """
-        self._auth.request_service()
-        if self._first_method() == "publickey":
+        if not self._auth.service_requested:
+            self._auth.request_service()
+            self._first = self._first_method()
+        if self._begun or not (self._first != "publickey" or self._knows_how_to_prove()):
+            return False
+        self._begun = True
+        if self._first == "publickey":
             self._log.debug1("Next authentication method: publickey")
             if self._try_key(first=True):
                 return self._auth.awaits_proof
         self._ask_for_nothing()
         return False
+
+    def _knows_how_to_prove(self) -> bool:
+        """Whether the server has said which signatures it takes and what to bind them to, or may never say it.
+
+        That is in its EXT_INFO, right behind its NEWKEYS (RFC 8308 section 2.4); both may come in a later segment
+        than its key exchange reply. OpenSSH always sends it, so that it is waited for; of others only NEWKEYS are,
+        unless the signature might be one with SHA-1. With SERVICE_ACCEPT, all of it would have come.
+        """
+        if self._transport.extensions or self._auth.service_accepted:
+            return True
+        if self._transport.agreement is None or is_openssh(self._transport.server_version):
+            return False
+        accepted = self._options.pubkey_accepted_algorithms
+        if not any(KEY_ALGORITHMS[name].signature == "ssh-rsa" for name in accepted if name in KEY_ALGORITHMS):
+            return True
+        return not any(c.public is None or plain_type(c.public.type) == "ssh-rsa" for c in self._to_try())
 
     def _first_method(self) -> str:
         """The method that ssh would begin with, if the server took them all.
@@ -152,7 +183,7 @@ class Authenticator:
         event = self._auth.receive(payload)
         if isinstance(event, ua.Success):
             self._tell_success()
-            self._identities.close()
+            self.close()
             return True
         if isinstance(event, ua.Banner):
             self._show(event.message)
@@ -169,6 +200,14 @@ class Authenticator:
             self._auth.abandon()
             self._proceed()
         return False
+
+    def close(self) -> None:
+        """Hang up on the agent, and forget every key: what comes after authentication has no use for them."""
+        self._identities.close()
+        self._keys, self._key = [], None
+        self._ways.clear()
+        self._gssapi = self._hostbased = None
+        self._attempts.clear()  # these refer back to here
 
     def _show(self, message: str) -> None:
         """The banner, to stderr, unless -q (RFC 4252 section 5.4)."""
@@ -188,10 +227,14 @@ class Authenticator:
                 raise AuthenticationError(f"{self._person}: the server finds no end of partial successes")
             self._password_tries = self._interactive_tries = 0
             self._keys = None  # a key refused before may be what is wanted now
+            self._ways.clear()
             self._given_up.clear()
             self._note("accepted, but the server wants more")
         else:
             self._note("refused")
+            if failure.method == "publickey-query" and self._key:
+                self._ways.append((self._key, self._algorithm, None))
+            self._recall_keys()
         self._offered = failure.methods
         self._log.debug1(f"Authentications that can continue: {','.join(failure.methods)}")
         self._proceed()
@@ -217,7 +260,7 @@ class Authenticator:
             return
         self._log.debug1("No more authentication methods to try.")
         self._explain()
-        self._identities.close()
+        self.close()
         raise AuthenticationError(f"{self._person}: Permission denied ({printable(','.join(self._offered))}).")
 
     # What the person is told of a refusal -----------------------------------------------------------------------
@@ -290,16 +333,44 @@ class Authenticator:
 
     def _try_key(self, *, first: bool = False) -> bool:
         """Offer the next key that can be offered; False when none is left."""
-        if self._keys is None:
-            self._keys = list(self._identities.candidates())
-        if first and self._keys and self._keys[0].public is None:
+        keys = self._to_try()
+        if first and keys and keys[0].public is None:
             return False  # a question to the person comes only after the server has said what it takes
-        while self._keys:
-            key = self._keys.pop(0)
+        while keys:
+            key = keys.pop(0)
             if self._offer(key, first):
                 self._method = "publickey"
                 return True
         return False
+
+    def _to_try(self) -> list[Candidate]:
+        """The keys that have not been tried yet, best first."""
+        if self._keys is None:
+            self._keys = list(self._identities.candidates())
+        return self._keys
+
+    def _recall_keys(self) -> None:
+        """Queue again what was tried in vain and would be proved in another way, now that the server has said more
+        in an EXT_INFO. Each way of a key is tried once."""
+        terms = self._server_sig_algs(), self._host_key()
+        if terms == self._terms:
+            return
+        self._terms = terms
+        again: list[Candidate] = []
+        for key, _, _ in self._ways:
+            algorithm = self._algorithm_for(key)
+            known = [(key, algorithm, None), (key, algorithm, terms[1])]
+            if algorithm and key not in again and not any(way in known for way in self._ways):
+                again.append(key)
+        if again:
+            self._log.debug2("the server has told more of the signatures it takes: trying keys again")
+            self._keys = again + self._to_try()
+            self._given_up.discard("publickey")
+
+    def _algorithm_for(self, key: Candidate) -> str:
+        """The signature algorithm to prove a key by; empty for none."""
+        accepted = self._options.pubkey_accepted_algorithms
+        return (key.public and choose_algorithm(key.public, accepted, self._server_sig_algs())) or ""
 
     def _offer(self, key: Candidate, first: bool) -> bool:
         try:
@@ -311,15 +382,11 @@ class Authenticator:
         if key.public is None:
             return False
         name = self._name_of(key)
-        algorithm = choose_algorithm(key.public, self._options.pubkey_accepted_algorithms, self._server_sig_algs())
-        if algorithm is None:
+        algorithm = self._algorithm_for(key)
+        if not algorithm:
+            self._ways.append((key, "", None))
             self._log.debug1(f"no mutual signature algorithm for {key.name}: see PubkeyAcceptedAlgorithms")
             self._note("not tried: no signature algorithm in common (PubkeyAcceptedAlgorithms)", name)
-            return False
-        required = self._options.required_rsa_size
-        if plain_type(key.public.type) == "ssh-rsa" and key.public.bits < required:
-            self._log.error(f"{key.name}: RSA key of {key.public.bits} bits is smaller than RequiredRSASize")
-            self._note("not tried: it is smaller than RequiredRSASize", name)
             return False
         self._log.debug1(f"Offering public key: {key.describe(self._options.fingerprint_hash)}")
         self._key, self._algorithm = key, algorithm
@@ -352,6 +419,7 @@ class Authenticator:
             return False
         name = self._name_of(key)
         host_key = self._host_key()
+        self._ways.append((key, algorithm, host_key))
         self._log.debug3(
             f"signing by {'publickey-hostbound-v00@openssh.com' if host_key else 'publickey'}: {name}"
         )
@@ -363,8 +431,11 @@ class Authenticator:
                 lambda data: key.sign(algorithm, data),
                 host_key=host_key,
             )
+        except NetworkError as error:  # what the server said at last is read next
+            self._log.info(printable(str(error)))
+            return True
         except AgentError as error:
-            self._log.error(f'signing failed for key "{printable(key.name)}" from agent: {error}')
+            self._log.error(f'signing failed for key "{printable(key.name)}" from agent: {printable(str(error))}')
         except PysshError as error:
             self._log.error(str(error))
         else:
@@ -377,6 +448,9 @@ class Authenticator:
         key = self._key
         if key is None or key.public is None or accepted.blob != key.public.blob:
             raise AuthenticationError("The server accepts a key that was not offered to it")
+        # Some servers name the type of a key where RFC 4252 section 7 wants the algorithm; ssh takes that as well.
+        if accepted.algorithm not in {self._algorithm, key.public.type}:
+            raise AuthenticationError("The server accepts a key by an algorithm that was not offered to it")
         self._log.debug1(f"Server accepts key: {key.describe(self._options.fingerprint_hash)}")
         if not self._prove():
             self._proceed()

@@ -51,6 +51,11 @@ class Candidate:
         """The signature blob. Raises PysshError when it cannot be made."""
         raise KeyFileError(f"{self.name}: there is no private key for it, neither in a file nor in the agent")
 
+    def forget(self) -> None:
+        """Let go of what is secret; no more signatures are made."""
+        for candidate in self.before:
+            candidate.forget()
+
     def describe(self, fingerprint_hash: str) -> str:
         """What -v calls the key, in ssh's words."""
         key = f"{self.public.short_name} {self.public.fingerprint(fingerprint_hash)}" if self.public else ""
@@ -132,6 +137,10 @@ class FileCandidate(Candidate):
             return "surely"
         return "never"
 
+    def forget(self) -> None:
+        super().forget()
+        self._content, self._key = b"", None
+
     def look(self) -> None:
         """See whether a passphrase is needed, and learn the public half if it is not. Raises KeyFileError for a
         broken file."""
@@ -208,6 +217,10 @@ class CertificateCandidate(Candidate):
     def __init__(self, name: str, public: PublicKey, explicit: bool, signer: Candidate) -> None:
         super().__init__(name, public, explicit)
         self._signer = signer
+
+    def forget(self) -> None:
+        super().forget()
+        self._signer.forget()
 
     @property
     def asks(self) -> Bother:

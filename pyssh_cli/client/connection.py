@@ -34,6 +34,7 @@ from pyssh_cli.protocol import messages as m
 from pyssh_cli.protocol.kex import KEX
 from pyssh_cli.protocol.key_exchange import Offer
 from pyssh_cli.protocol.transport import HostKeyOffered, KeysTaken, Pong, State, Transport
+from pyssh_cli.protocol.version import is_openssh
 from pyssh_cli.terminal.questions import Questions
 
 if TYPE_CHECKING:
@@ -221,9 +222,8 @@ class Connection:
                 self._link.stop()
                 return
             raise self._told(error) from None
-        if self._keys_judged and not self._authenticator:
-            self._start_authentication()
-            self._keep_alive()
+        if self._keys_judged and not self.authenticated:
+            self._authenticate()
         self._owners.batch_done()
         self._rekey_if_due()
         self.flush()
@@ -279,17 +279,20 @@ class Connection:
 
             self._log.info(NOT_POST_QUANTUM)
 
-    def _start_authentication(self) -> None:
-        from pyssh_cli.client.authenticate import Authenticator
+    def _authenticate(self) -> None:
+        """Begin, or go on with what has waited for what has arrived now."""
+        if self._authenticator is None:
+            from pyssh_cli.client.authenticate import Authenticator
 
-        self._authenticator = Authenticator(
-            self._options,
-            self._log,
-            self._questions,
-            self.transport,
-            unsafe=self._trust.unsafe,
-            sock=self._socket,
-        )
+            self._authenticator = Authenticator(
+                self._options,
+                self._log,
+                self._questions,
+                self.transport,
+                unsafe=self._trust.unsafe,
+                sock=self._socket,
+            )
+            self._keep_alive()
         if self._authenticator.start() and self._takes_early_channels() and self.owner:
             self.owner.open_early()
 
@@ -303,7 +306,7 @@ class Connection:
         agreement = self.transport.agreement_we_send_by
         if not self.may_open_early or agreement is None or agreement.compression_c2s != "none":
             return False
-        return self.transport.server_version.startswith(b"SSH-2.0-OpenSSH_")
+        return is_openssh(self.transport.server_version)
 
     def _on_payload(self, payload: memoryview) -> None:
         number = payload[0]
@@ -324,6 +327,7 @@ class Connection:
             raise ProtocolError(f"Unexpected {m.name_of(number)} before user authentication is done")
         if self._authenticator.receive(payload):
             self.authenticated = True
+            self._authenticator = None
             self.transport.authenticated()
             self._watch_for_idle()
             for callback in self.when_authenticated:
@@ -336,8 +340,8 @@ class Connection:
     def _on_channel_event(self, event: ch.Event) -> None:
         if isinstance(event, ch.GlobalRequest):
             self._log.debug1(f"client_input_global_request: rtype {event.name} want_reply {int(event.want_reply)}")
-            if event.name == "hostkeys-00@openssh.com" and self._trust.update_host_keys != "no":
-                self._on_host_keys(event.fields)
+            if self._trust.update_host_keys != "no":
+                self._on_host_keys(event)
             if event.want_reply:
                 self.channels.reply_global(False)
         elif isinstance(event, ch.OpenRequested):
@@ -375,18 +379,18 @@ class Connection:
         else:
             opener(request)
 
-    def _on_host_keys(self, fields: bytes) -> None:
-        """The server tells its host keys, once: what comes of it is UpdateHostKeys'."""
-        from pyssh_cli.client.update_host_keys import PROVE, UpdateHostKeys
+    def _on_host_keys(self, request: ch.GlobalRequest) -> None:
+        """The server may tell its host keys, once: what comes of it is UpdateHostKeys'."""
+        from pyssh_cli.client.update_host_keys import HOST_KEYS, PROVE, UpdateHostKeys
 
         def prove(keys: bytes) -> None:
             self.global_request(PROVE, keys, self._on_host_keys_proved)
 
-        if self._host_keys is None:
+        if self._host_keys is None and request.name == HOST_KEYS:
             self._host_keys = UpdateHostKeys(
                 self._options, self._log, self._questions, self._trust, self.transport.session_id, prove
             )
-            self._host_keys.server_has(fields)
+            self._host_keys.server_has(request.fields)
 
     def _on_host_keys_proved(self, success: bool, fields: bytes) -> None:
         assert self._host_keys is not None

@@ -108,7 +108,7 @@ class Gssapi:
             try:
                 self._context = self._new_context(mechanism)
                 self._first_token = self._context.step() or b""
-            except self._library.exceptions.GSSError as error:
+            except (self._library.exceptions.GSSError, UnicodeError) as error:  # a name may be no UTF-8
                 self.problem = f"not tried: {_words(error)}"
                 self._log.debug1(f"GSSAPI: {_words(error)}")
                 continue
@@ -127,7 +127,12 @@ class Gssapi:
             self.problem = "not tried: the extra pyssh-cli[gssapi] is not installed"
             return []
         self._library = gssapi
-        found = {mechanism.dotted_form: mechanism for mechanism in gssapi.raw.indicate_mechs()}
+        try:
+            found = {mechanism.dotted_form: mechanism for mechanism in gssapi.raw.indicate_mechs()}
+        except gssapi.exceptions.GSSError as error:
+            self.problem = f"not tried: {_words(error)}"
+            self._log.debug1(f"GSSAPI: {_words(error)}")
+            return []
         found.pop(_SPNEGO, None)
         return [found[name] for name in sorted(found, key=lambda name: (name != _KERBEROS, name))]
 

@@ -26,25 +26,37 @@ from pyssh_cli.keys.agent import AgentKey
 from pyssh_cli.keys.algorithms import CERTIFICATE_TYPES, KEY_ALGORITHMS, KEY_TYPES, algorithms_of, plain_type
 from pyssh_cli.keys.private import MAX_KEY_FILE_SIZE, KeyFilePermissions, peek_public, read_key_file
 from pyssh_cli.keys.public import PublicKey, parse_public_file
+from pyssh_cli.keys.reading import read_regular_file
 from pyssh_cli.log import DEBUG1, DEBUG3, ERROR, INFO, Log, printable
 from pyssh_cli.terminal.questions import Questions
 
 if TYPE_CHECKING:
+    import socket
+
     from pyssh_cli.client.agent_link import AgentLink, HostProof, KeyAdder
 
 
 class Identities:
     """Gathers the candidates of one connection: from the agent, from tokens and from files.
 
-    `proof` is what the agent is bound to, if the connection has come that far. `skipped` has, once they are
-    gathered, the names of keys that are not tried, and why.
+    `proof` is what the agent is bound to, if the connection has come that far, and `server` the connection's
+    socket, if it has one of its own. `skipped` has, once they are gathered, the names of keys that are not tried,
+    and why.
     """
 
-    def __init__(self, options: Options, log: Log, questions: Questions, proof: HostProof | None = None) -> None:
+    def __init__(
+        self,
+        options: Options,
+        log: Log,
+        questions: Questions,
+        proof: HostProof | None = None,
+        server: socket.socket | None = None,
+    ) -> None:
         self._options = options
         self._log = log
         self._questions = questions
         self._proof = proof
+        self._server = server
         self._link: AgentLink | None = None
         self._adder: KeyAdder | None = None
         self._candidates: list[Candidate] | None = None
@@ -57,15 +69,24 @@ class Identities:
         return self._candidates
 
     def close(self) -> None:
-        """Hang up on the agent."""
+        """Hang up on the agent, and forget the keys."""
         if self._link:
             self._link.close()
+        for candidate in self._candidates or ():
+            candidate.forget()
+        self._candidates = []
 
     def _gather(self) -> list[Candidate]:
         if self._options.identity_agent:
             from pyssh_cli.client.agent_link import AgentLink, KeyAdder
 
-            self._link = AgentLink(self._options.identity_agent, self._log, self._proof)
+            self._link = AgentLink(
+                self._options.identity_agent,
+                self._log,
+                self._proof,
+                self._server,
+                batch_mode=self._options.batch_mode,
+            )
             if self._options.add_keys_to_agent[0] != "no":
                 self._adder = KeyAdder(self._link, self._options, self._log)
         files = [*self._tokens(), *self._files()]
@@ -369,24 +390,25 @@ def _why_missing(path: str) -> str:
 def _holds_public(path: str) -> bool:
     """Whether the file itself, not another beside it, is that of a public key, which others may well read."""
     try:
-        with open(path, "rb") as file:
-            parse_public_file(file.read(MAX_KEY_FILE_SIZE))
-    except (OSError, KeyFileError, ProtocolError):
+        parse_public_file(_read_ordinary(path))
+    except (OSError, ValueError, KeyFileError, ProtocolError):
         return False
     return True
 
 
-def _load_public(path: str) -> PublicKey | None:
-    """The public key or certificate in the file `path`, or in the one with .pub after that.
+def _read_ordinary(path: str) -> bytes:
+    """The content of an ordinary file, which can always be read. OSError for what is none: what comes through a
+    FIFO comes once, and the private key may be in it; nor is one waited for that takes its place just now."""
+    if not stat.S_ISREG(os.stat(path).st_mode):  # else its writer would think that it had been heard
+        raise OSError(f"{path} is not a regular file")
+    return read_regular_file(path, MAX_KEY_FILE_SIZE)
 
-    Only ordinary files are opened here: what comes through a FIFO comes once, and the private key may be in it.
-    """
+
+def _load_public(path: str) -> PublicKey | None:
+    """The public key or certificate in the file `path`, or in the one with .pub after that."""
     for name in (path, f"{path}.pub"):
         try:
-            if not stat.S_ISREG(os.stat(name).st_mode):
-                continue
-            with open(name, "rb") as file:
-                return parse_public_file(file.read(MAX_KEY_FILE_SIZE))[0]
+            return parse_public_file(_read_ordinary(name))[0]
         except (OSError, ValueError, KeyFileError, ProtocolError):
             continue
     return None

@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pyssh_cli.errors import KeyFileError, ProtocolError
+from pyssh_cli.keys.agent import MAX_REPLY_SIZE
 from pyssh_cli.keys.algorithms import KEY_ALGORITHMS, SK_ED25519
 from pyssh_cli.log import printable, write_all
 from pyssh_cli.wire import Reader, mpint, string, text, uint32
@@ -42,7 +43,8 @@ API_VERSIONS = range(0x0007, 0x000A + 1)
 PRESENCE, VERIFICATION = 0x01, 0x04
 """Flags of a key: a touch for each signature, a PIN."""
 
-MAX_REPLY = 256 * 1024
+NOTICE_SECONDS = 1.0
+"""How long the program that shows a notice may take to go away once it is told to."""
 
 _SIGN = 1
 _ERROR = 0
@@ -166,8 +168,14 @@ class Notice:
         if self._shown and text:
             self._write(text)
         if self._program:
+            import subprocess
+
             self._program.terminate()
-            self._program.wait()
+            try:
+                self._program.wait(NOTICE_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._program.kill()
+                self._program.wait()
             self._program = None
 
 
@@ -226,7 +234,7 @@ def _by_helper(helper: str, request: bytes) -> bytes:
         raise HelperUnusable(f'helper "{helper}" unusable: {error.strerror}') from None
     if not done.stdout:
         raise HelperUnusable(f"{helper} ended with status {done.returncode} and no answer")
-    return helper_answer(done.stdout[:MAX_REPLY])
+    return helper_answer(done.stdout[:MAX_REPLY_SIZE])
 
 
 # The library -----------------------------------------------------------------------------------------------------
@@ -235,15 +243,22 @@ def _by_helper(helper: str, request: bytes) -> bytes:
 def _in_a_child(work: Any) -> bytes:
     """What `work()` returns, done in a child process, so that Ctrl-C ends it however long a library waits for a
     touch, and what it breaks stays there. Raises PinNeeded or KeyFileError."""
-    read_end, write_end = os.pipe()
-    sys.stdout.flush()
-    child = os.fork()
+    read_end = write_end = -1
+    try:
+        read_end, write_end = os.pipe()
+        sys.stdout.flush()
+        child = os.fork()
+    except OSError as error:
+        for end in (read_end, write_end):
+            if end >= 0:
+                os.close(end)
+        raise KeyFileError(f"no process for the security key's library: {error.strerror or error}") from None
     if child == 0:
         _child(work, read_end, write_end)
     os.close(write_end)
     try:
         with open(read_end, "rb") as pipe:
-            answer = pipe.read(MAX_REPLY)
+            answer = pipe.read(MAX_REPLY_SIZE)
     except BaseException:
         import signal
 

@@ -51,7 +51,8 @@ class HostTrust:
             and self.address not in {self.name, options.hostname}
         )
         """Whether CheckHostIP applies: not to a host that is local, or has no name beside its address."""
-        self.known_hosts = self._files()
+        self.known_hosts = KnownHosts((*options.user_known_hosts_files, *options.global_known_hosts_files))
+        self._said: dict[str, HostFile | None] = {}
         self._accepted = b""
         self._dns_note = ""
         self.unsafe = False
@@ -66,9 +67,6 @@ class HostTrust:
         """Whether a person logs in, who may be asked while the session runs."""
         o = self._options
         return o.session_type == "default" and o.command is None and o.request_tty != "no" and not o.batch_mode
-
-    def _files(self) -> KnownHosts:
-        return KnownHosts((*self._options.user_known_hosts_files, *self._options.global_known_hosts_files))
 
     def algorithms(self) -> tuple[str, ...]:
         """The host key algorithms to offer: those whose keys are known for the host lead (HostKeyAlgorithms)."""
@@ -89,6 +87,14 @@ class HostTrust:
         from pyssh_cli.client import known_hosts_command
 
         return known_hosts_command.run(self._options, self._log, invocation, name, key)
+
+    def _command_on(
+        self, invocation: Literal["HOSTNAME", "ADDRESS"], name: str, key: PublicKey
+    ) -> HostFile | None:
+        """The same, asked once: what is said of a certificate counts for its key."""
+        if invocation not in self._said:
+            self._said[invocation] = self._command(invocation, name, key)
+        return self._said[invocation]
 
     # The key itself ---------------------------------------------------------------------------------------------
 
@@ -165,7 +171,10 @@ class HostTrust:
         if matches and answer.secure and self._options.verify_host_key_dns == "yes":
             self._log.debug1("matching host key fingerprint found in DNS")
             # ssh looks no further; but whom the person has revoked, the DNS cannot bring back.
-            return self.known_hosts.judge(self.name, key).status != "revoked"
+            if any(verdict.status == "revoked" for verdict in self._verdicts(key)):
+                return False
+            self.update_host_keys = "no"  # no line of the files vouches for the key
+            return True
         self._dns_note = f"{'Matching' if matches else 'No matching'} host key fingerprint found in DNS.\n"
         if answer.records and not matches:
             from pyssh_cli.client.host_key_warnings import changed_key
@@ -181,58 +190,64 @@ class HostTrust:
             self._log.debug1("Forcing accepting of host key for loopback/localhost.")
             self.update_host_keys = "no"
             return
-        more = self._command("HOSTNAME", self.name, key)
-        by_address = None
-        if self.checks_address and not key.is_certificate:
-            also = self._command("ADDRESS", self.address, key)
-            by_address = self.known_hosts.judge(self.address, key, also)
-        known_hosts = self.known_hosts
         try:
-            self._judge_key(key, more, by_address)
+            self._judge_key(key)
         finally:
-            for note in known_hosts.notes:
+            for note in self.known_hosts.notes:
                 self._log.debug1(note)
 
-    def _judge_key(self, key: PublicKey, more: HostFile | None, by_address: Verdict | None) -> None:
-        verdict = self.known_hosts.judge(self.name, key, more)
-        if verdict.status == "new" and self._is_known_without_port(key):
+    def _verdicts(self, key: PublicKey) -> list[Verdict]:
+        """What is known of the key under the host's name, and with CheckHostIP under its address."""
+        more = self._command_on("HOSTNAME", self.name, key)
+        verdicts = [self.known_hosts.judge(self.name, key, more)]
+        if self.checks_address:
+            more = self._command_on("ADDRESS", self.address, key)
+            verdicts.append(self.known_hosts.judge(self.address, key, more))
+        return verdicts
+
+    def _judge_key(self, key: PublicKey) -> None:
+        verdicts = self._verdicts(key)
+        verdict, *rest = verdicts
+        by_address = rest[0] if rest and not key.is_certificate else None
+        without_port = self._judge_without_port(key) if verdict.status == "new" else None
+        for each in (*verdicts, without_port):
+            if each and each.status == "revoked":
+                self._refuse_revoked(each, key)
+                return
+        if without_port and without_port.status == "match" and (not key.is_certificate or self._holds(key)):
             self._log.debug1("found matching key w/out port")
             self.update_host_keys = "no"
-        elif key.is_certificate and verdict.status != "revoked":
+        elif key.is_certificate:
             if verdict.status == "match" and self._holds(key):
-                self._accept_known(key, verdict, more, None)
+                self._accept_known(key, verdict, None)
                 return
             self._log.debug1("No matching CA found. Retry with plain key")
-            self._judge_key(key.plain, more, None)
+            self._judge_key(key.plain)
             return
         elif verdict.status == "match":
-            self._accept_known(key, verdict, more, by_address)
+            self._accept_known(key, verdict, by_address)
         elif verdict.status == "new":
             self._judge_new(key, by_address)
-        elif verdict.status == "revoked":
-            self._refuse_revoked(verdict, key)
-            return
         else:
-            self._refuse_changed(verdict, key, more, by_address)
+            self._refuse_changed(verdict, key, by_address)
             return
         if by_address and by_address.status == "changed":
             self._judge_address(key, by_address, verdict.entry)
 
-    def _is_known_without_port(self, key: PublicKey) -> bool:
-        """Whether the key is known for the host's bare name, where nothing is for the name with its port.
+    def _judge_without_port(self, key: PublicKey) -> Verdict | None:
+        """What is known of the key under the host's bare name, if nothing is of its name with the port: of a
+        certificate's key neither, or anybody's certificate would do away with the key that is known.
 
-        ssh takes it then, and thinks nothing of one that differs. A revoked one it would ask about; we refuse it.
+        ssh takes a match then, and thinks nothing of a key that differs. A revoked one it would ask about; we
+        refuse it.
         """
         if not self._bare_name:
-            return False
+            return None
+        said = self._said["HOSTNAME"]
+        if key.is_certificate and self.known_hosts.judge(self.name, key.plain, said).status != "new":
+            return None
         self._log.debug1("checking without port identifier")
-        verdict = self.known_hosts.judge(self._bare_name, key)
-        if verdict.status == "revoked":
-            self._refuse_revoked(verdict, key)
-            return True
-        if verdict.status == "match" and (not key.is_certificate or self._holds(key)):
-            return True
-        return key.is_certificate and self._is_known_without_port(key.plain)
+        return self.known_hosts.judge(self._bare_name, key)
 
     def _holds(self, key: PublicKey) -> bool:
         """Whether the certificate, whose authority is trusted for the host, is good for it now."""
@@ -249,15 +264,13 @@ class HostTrust:
             self._log.error(reason)
         return reason is None
 
-    def _accept_known(
-        self, key: PublicKey, verdict: Verdict, more: HostFile | None, by_address: Verdict | None
-    ) -> None:
+    def _accept_known(self, key: PublicKey, verdict: Verdict, by_address: Verdict | None) -> None:
         entry = verdict.entry
         assert entry is not None
         what, found = ("certificate", "CA key") if key.is_certificate else ("key", "key")
         self._log.debug1(f"Host '{self.name}' is known and matches the {key.short_name} host {what}.")
         self._log.debug1(f"Found {found} in {entry.file}:{entry.line}")
-        by_command = _is_of(entry, more)
+        by_command = self._is_by_command(entry)
         known_in = [entry.file]
         if by_address and by_address.status == "match" and by_address.entry:
             known_in.append(by_address.entry.file)
@@ -270,6 +283,11 @@ class HostTrust:
 
             art = random_art(key, self._options.fingerprint_hash)
             self._log.info(f"Host key fingerprint is {self._fingerprint(key)}\n{art}")
+
+    def _is_by_command(self, entry: KnownHost) -> bool:
+        """Whether KnownHostsCommand said this line of the host's name."""
+        said = self._said.get("HOSTNAME")
+        return said is not None and entry.file == said.path
 
     def _judge_address(self, key: PublicKey, by_address: Verdict, own: KnownHost | None) -> None:
         """The key is good for the name, but another is known for the address (CheckHostIP)."""
@@ -332,11 +350,12 @@ class HostTrust:
     def _remember(self, key: PublicKey, *, with_address: bool) -> None:
         names = [self.name, self.address] if with_address else [self.name]
         try:
-            add(self._options.user_known_hosts_files[0], names, key, self._options.hash_known_hosts)
+            path = self._options.user_known_hosts_files[0]
+            add(path, names, key, self._options.hash_known_hosts)
         except KeyFileError as error:
             self._log.info(str(error))
             return
-        self.known_hosts = self._files()  # there is a line more now
+        self.known_hosts.read_again(path)
         shown = ",".join(names)
         self._log.info(f"Warning: Permanently added '{shown}' ({key.short_name}) to the list of known hosts.")
 
@@ -363,9 +382,7 @@ class HostTrust:
         self._log.error(revoked_key(key, verdict.name, verdict.entry))
         self._go_on_unsafely(f"{key.short_name} host key for {verdict.name} was revoked")
 
-    def _refuse_changed(
-        self, verdict: Verdict, key: PublicKey, more: HostFile | None, by_address: Verdict | None
-    ) -> None:
+    def _refuse_changed(self, verdict: Verdict, key: PublicKey, by_address: Verdict | None) -> None:
         from pyssh_cli.client import host_key_warnings as warnings
 
         entry = verdict.entry
@@ -377,7 +394,7 @@ class HostTrust:
         self._log.error(warnings.changed_key(key, self._fingerprint(key)))
         files = self._options.user_known_hosts_files or self._options.global_known_hosts_files
         writable = files[0] if files else None
-        self._log.error(warnings.offending(entry, self.name, writable, by_command=_is_of(entry, more)))
+        self._log.error(warnings.offending(entry, self.name, writable, by_command=self._is_by_command(entry)))
         self._go_on_unsafely(f"Host key for {self.name} has changed")
 
     def _go_on_unsafely(self, what: str) -> None:
@@ -406,11 +423,6 @@ class HostTrust:
             self.update_host_keys = "no"
         if o.exit_on_forward_failure and off:
             raise HostKeyError("Error: forwarding disabled due to host key check failure")
-
-
-def _is_of(entry: KnownHost, more: HostFile | None) -> bool:
-    """Whether KnownHostsCommand said this line."""
-    return more is not None and entry.file == more.path
 
 
 def _at_home(path: str) -> str:

@@ -15,8 +15,8 @@ from pyssh_cli.client.trust import HostTrust
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import KeyFileError, ProtocolError
 from pyssh_cli.keys.algorithms import KEY_TYPES, algorithms_of
-from pyssh_cli.keys.host_patterns import is_address
-from pyssh_cli.keys.known_hosts import KnownHost, update
+from pyssh_cli.keys.host_patterns import ascii_lower
+from pyssh_cli.keys.known_hosts import KnownHost, is_only_for, update
 from pyssh_cli.keys.public import PublicKey
 from pyssh_cli.log import INFO, VERBOSE, Log
 from pyssh_cli.terminal.questions import Questions
@@ -50,9 +50,11 @@ class UpdateHostKeys:
         self._trust = trust
         self._session_id = session_id
         self._prove = prove
-        self._names = [trust.name, trust.address] if trust.checks_address else [trust.name]
+        names = [trust.name, trust.address] if trust.checks_address else [trust.name]
+        self._names = [ascii_lower(name) for name in names]
         self._asks = trust.update_host_keys == "ask"
-        self._keys: list[PublicKey] = []
+        self._announced: set[bytes] = set()  # blobs of every type
+        self._keys: list[PublicKey] = []  # those of the types that we have
         self._new: list[PublicKey] = []
         self._old: list[KnownHost] = []
 
@@ -67,7 +69,8 @@ class UpdateHostKeys:
             self._write()
 
     def server_proves(self, success: bool, fields: bytes) -> None:
-        """The answer to the request: signatures of all new keys, or a refusal."""
+        """The answer to the request: signatures of all keys that are new for the name, or a refusal. Nothing is
+        written but those, and what the name's lines hold already."""
         if not success:
             self._log.error("Server failed to confirm ownership of private host keys")
             return
@@ -96,7 +99,7 @@ class UpdateHostKeys:
         reader = Reader(fields)
         try:
             while reader.remaining():
-                if len(self._keys) == MAX_KEYS:
+                if len(self._announced) == MAX_KEYS:
                     self._log.debug1(f"server has more than {MAX_KEYS} host keys; they are left alone")
                     return False
                 if not self._take(reader.string()):
@@ -109,18 +112,20 @@ class UpdateHostKeys:
         return bool(self._keys)
 
     def _take(self, blob: bytes) -> bool:
+        """Take a key down. False for a server that does not know what it has: nothing is to be done then."""
         try:
             key = PublicKey.parse(blob)
         except ProtocolError as error:
             self._log.error(f"server sent a host key that is malformed: {error}")
-            return True
-        if key.type not in KEY_TYPES:  # a certificate, or of a type that we do not have
-            self._log.debug1(f"server sent a host key of type {key.type}, which is passed over")
-            return True
-        if key in self._keys:
+            return False
+        if blob in self._announced:
             self._log.error(f"received duplicated {key.type} host key")
             return False
-        self._keys.append(key)
+        self._announced.add(blob)
+        if key.type in KEY_TYPES:
+            self._keys.append(key)
+        else:  # a certificate, or of a type that we do not have
+            self._log.debug1(f"server sent a host key of type {key.type}, which is passed over")
         return True
 
     def _is_wanted(self, key: PublicKey) -> bool:
@@ -134,9 +139,10 @@ class UpdateHostKeys:
     def _compare(self) -> bool:
         """Find what is new and what is obsolete; False where nothing is to be done, or it is better not done."""
         own = dict.fromkeys(entry for name in self._names for entry in self._user_entries(name))
-        known = {entry.key for entry in own}
+        # A key of the address alone says nothing of the name, which is what it would be written for.
+        known = {entry.key for entry in self._user_entries(self._names[0]) if not entry.marker}
         self._new = [key for key in self._keys if key not in known and self._is_wanted(key)]
-        self._old = [entry for entry in own if entry.key not in self._keys and self._is_ours(entry)]
+        self._old = [entry for entry in own if self._is_obsolete(entry)]
         if not self._new and not self._old:
             self._log.debug1("no new or deprecated keys from server")
             return False
@@ -156,14 +162,15 @@ class UpdateHostKeys:
         files = self._options.user_known_hosts_files
         return [entry for entry in self._trust.known_hosts.entries(name) if entry.file in files]
 
-    def _is_ours(self, entry: KnownHost) -> bool:
-        """Whether a line is for this host alone, but for an address of its that ssh may have put there."""
-        names = entry.names.lower().split(",")
-        return not entry.marker and all(name in self._names or is_address(name) for name in names)
+    def _is_obsolete(self, entry: KnownHost) -> bool:
+        """Whether the server has this key no longer, of a type that we have, in a line for this host alone."""
+        if entry.marker or entry.key.type not in KEY_TYPES or entry.key.blob in self._announced:
+            return False
+        return is_only_for(entry, self._names)
 
     def _is_consistent(self, entry: KnownHost) -> bool:
         """Whether a line that names two names our host and our address (CheckHostIP)."""
-        return "," not in entry.names or set(entry.names.lower().split(",")) <= set(self._names)
+        return "," not in entry.names or set(ascii_lower(entry.names).split(",")) <= set(self._names)
 
     def _leave(self, why: str) -> bool:
         self._log.debug1(f"{why}, skipping UserKnownHostsFile update")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyssh_cli.errors import AgentError, ProtocolError
 from pyssh_cli.keys.algorithms import KEY_ALGORITHMS, SK_ECDSA, WEBAUTHN_SK_ECDSA
 from pyssh_cli.keys.public import PublicKey
+from pyssh_cli.log import printable
 from pyssh_cli.wire import Reader, boolean, string, text, uint32
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class AgentClient:
             raise AgentError(f"agent's signature is malformed: {error}") from None
         wanted = row.signature if row else algorithm
         if made != wanted and (wanted, made) != (SK_ECDSA, WEBAUTHN_SK_ECDSA):  # a browser's is as good
-            raise AgentError(f"agent signed with {made} where {algorithm} was asked for")
+            raise AgentError(f"agent signed with {printable(made)} where {algorithm} was asked for")
         return signature
 
     def add(

@@ -34,8 +34,15 @@ def ascii_lower(name: str) -> str:
 
 def is_address(name: str) -> bool:
     """Whether a name of known_hosts is an IP address, perhaps with a port, or a hash, which may be of one."""
-    bare = name[1:].partition("]")[0] if name.startswith("[") else name
-    return name.startswith("|") or ":" in bare or not bare.strip("0123456789.")
+    if name.startswith("|"):
+        return True
+    from ipaddress import ip_address
+
+    try:
+        ip_address(name[1:].partition("]")[0] if name.startswith("[") else name)
+    except ValueError:
+        return False
+    return True
 
 
 def hash_name(name: str) -> str:

@@ -18,9 +18,11 @@ from pyssh_cli.keys.known_hosts_file import (
     KnownHost,
     Update,
     add,
+    is_only_for,
     update,
 )
 from pyssh_cli.keys.public import PublicKey
+from pyssh_cli.keys.reading import read_regular_file
 
 __all__ = [
     "HASHED_NAME",
@@ -31,6 +33,7 @@ __all__ = [
     "Update",
     "Verdict",
     "add",
+    "is_only_for",
     "known_hosts_name",
     "update",
 ]
@@ -77,8 +80,8 @@ class KnownHosts:
     def judge(self, host_name: str, key: PublicKey, more: HostFile | None = None) -> Verdict:
         """Judge a key or a certificate for the host called `host_name` (as `known_hosts_name` makes it).
 
-        `more` is read after the files, as if it were one of them. Raises KeyFileError for a file beyond
-        `MAX_FILE_SIZE`, ProtocolError for a certificate that is malformed.
+        `more` is read after the files, as if it were one of them. Raises KeyFileError for a file with no end in
+        sight, ProtocolError for a certificate that is malformed.
         """
         name = ascii_lower(host_name)
         if more is None and not key.is_certificate and (known := self._known_at_once(name, key)):
@@ -177,11 +180,22 @@ class KnownHosts:
 
     def _all(self) -> list[HostFile]:
         if self._read is None:
-            self._read = []
+            found: list[HostFile] = []
             for path in self.files:
                 try:
-                    self._read.append(HostFile.read(path))
-                except (OSError, ValueError) as error:
-                    reason = error.strerror if isinstance(error, OSError) else "the path holds a NUL"
-                    self._unread.append(f"hostkeys file {path} not read: {reason}")
+                    found.append(HostFile.read(path))
+                except OSError as error:
+                    self._unread.append(f"hostkeys file {path} not read: {error.strerror or error}")
+            self._read = found  # all of them, or a KeyFileError
         return self._read
+
+    def read_again(self, path: str) -> None:
+        """One of the files was written to. It counts as it is now, the others as they were read: what came through
+        a pipe does not come again."""
+        try:
+            written = HostFile(path, read_regular_file(path, MAX_FILE_SIZE))
+        except OSError:
+            return
+        others = {file.path: file for file in self._all()}
+        self._read = [file for name in self.files if (file := written if name == path else others.get(name))]
+        self._found.clear()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import binascii
 import os
-import select
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +23,7 @@ from pyssh_cli.keys.host_patterns import (
     may_match,
 )
 from pyssh_cli.keys.public import PublicKey, decode_key
+from pyssh_cli.keys.reading import EndlessFileError, read_all, read_file
 
 MAX_FILE_SIZE = 64 << 20
 """Bytes. A longer file is none that a person or a fleet keeps; /dev/zero is one."""
@@ -79,15 +79,12 @@ class HostFile:
 
     @classmethod
     def read(cls, path: str) -> HostFile:
-        """Read the file. Raises OSError or ValueError, and KeyFileError for one beyond `MAX_FILE_SIZE`."""
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+        """Read the file. Raises OSError, and KeyFileError for one with no end in sight: what it says of revoked
+        keys must not be passed over."""
         try:
-            data = _read_to_end(fd)
-        finally:
-            os.close(fd)
-        if len(data) > MAX_FILE_SIZE:
-            raise KeyFileError(f"{path}: larger than 64 MiB, so not a known_hosts file")
-        return cls(path, data)
+            return cls(path, read_file(path, MAX_FILE_SIZE))
+        except EndlessFileError as error:
+            raise KeyFileError(f"{path}: {error.strerror}") from None
 
     @property
     def has_hashes(self) -> bool:
@@ -157,24 +154,6 @@ def _cut_at_nul(data: bytes) -> bytes:
     if b"\0" not in data:
         return data
     return b"\n".join(line.partition(b"\0")[0] for line in data.split(b"\n"))
-
-
-def _read_to_end(fd: int) -> bytes:
-    """All there is, as far as beyond `MAX_FILE_SIZE`. A pipe is waited for while somebody holds its other end."""
-    pieces: list[bytes] = []
-    size = 0
-    at_once = min(max(os.fstat(fd).st_size + 1, 1 << 16), MAX_FILE_SIZE + 1)
-    while size <= MAX_FILE_SIZE:
-        try:
-            piece = os.read(fd, at_once)
-        except BlockingIOError:
-            select.select([fd], [], [])
-            continue
-        if not piece:
-            break
-        pieces.append(piece)
-        size += len(piece)
-    return b"".join(pieces)
 
 
 def _pieces(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -257,7 +236,7 @@ def update(
             known = {entry.key for entry in file.entries(lowered[0]) if not entry.marker}
             added = tuple(key for key in dict.fromkeys(keys) if key not in known)
             out = [entry for line, entry in sorted(found.items()) if entry.key in obsolete]
-            removed = tuple(entry for entry in out if _is_only_for(entry, lowered))
+            removed = tuple(entry for entry in out if is_only_for(entry, names))
             kept = tuple(entry for entry in out if entry not in removed)
             text = _lines(path, names, added, hashed) if added else b""
             if removed:
@@ -272,10 +251,10 @@ def update(
     return Update(added, removed, kept)
 
 
-def _is_only_for(entry: KnownHost, names: Sequence[bytes]) -> bool:
+def is_only_for(entry: KnownHost, names: Sequence[str]) -> bool:
     """Whether a line is for these names alone, but for an address that may stand beside one, as ssh writes it."""
-    parts = ascii_lower(entry.names).split(",")
-    return all(part.encode("utf-8", "surrogateescape") in names or is_address(part) for part in parts if part)
+    lowered = {ascii_lower(name) for name in names}
+    return all(part in lowered or is_address(part) for part in ascii_lower(entry.names).split(",") if part)
 
 
 def _lines(path: str, names: Sequence[str], keys: Sequence[PublicKey], hashed: bool) -> bytes:
@@ -346,13 +325,12 @@ def _wait_for_lock(fd: int) -> None:
 
 def _read_all(fd: int, path: str) -> bytes:
     """The content of a regular file; of anything else nothing is known."""
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
         return b""
-    if status.st_size > MAX_FILE_SIZE:
-        raise KeyFileError(f"{path}: larger than 64 MiB, so not a known_hosts file")
-    with open(fd, "rb", closefd=False) as file:
-        return file.read(MAX_FILE_SIZE)
+    try:
+        return read_all(fd, MAX_FILE_SIZE)
+    except EndlessFileError as error:
+        raise KeyFileError(f"{path}: {error.strerror}") from None
 
 
 def _append(fd: int, text: bytes) -> None:

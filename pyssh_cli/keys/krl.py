@@ -12,6 +12,7 @@ from pyssh_cli.errors import KeyFileError, ProtocolError
 from pyssh_cli.keys.algorithms import KEY_TYPES
 from pyssh_cli.keys.certificates import Certificate
 from pyssh_cli.keys.public import PublicKey, parse_public_line
+from pyssh_cli.keys.reading import read_file
 from pyssh_cli.wire import Reader
 
 MAX_FILE_SIZE = 64 << 20
@@ -53,7 +54,8 @@ class _Revoked:
         self.key_ids: set[str] = set()
 
     def holds(self, certificate: Certificate) -> bool:
-        """Whether the certificate is taken back. A serial number of 0 is none."""
+        """Whether the certificate is taken back, by its key identity or its serial number. 0 stands for no number,
+        and no list holds it (`_serial`, `_bitmap`)."""
         serial = certificate.serial
         if certificate.key_id in self.key_ids or serial in self.serials:
             return True
@@ -96,16 +98,9 @@ class RevocationList(NamedTuple):
     def load(cls, path: str) -> RevocationList:
         """Read the file. Raises KeyFileError, also where it cannot be read."""
         try:
-            with open(path, "rb") as file:
-                data = file.read(MAX_FILE_SIZE + 1)
+            return cls.parse(read_file(path, MAX_FILE_SIZE))
         except OSError as error:
             raise KeyFileError(f"{path}: {error.strerror or error}") from None
-        except ValueError:
-            raise KeyFileError(f"{path}: the path holds a NUL") from None
-        if len(data) > MAX_FILE_SIZE:
-            raise KeyFileError(f"{path}: larger than 64 MiB, so no list of revoked keys")
-        try:
-            return cls.parse(data)
         except KeyFileError as error:
             raise KeyFileError(f"{path}: {error}") from None
 

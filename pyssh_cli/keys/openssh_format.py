@@ -20,6 +20,7 @@ from pyssh_cli.keys.numbers import (
     SecurityKeyNumbers,
 )
 from pyssh_cli.keys.public import PublicKey
+from pyssh_cli.log import printable
 from pyssh_cli.wire import Reader
 
 BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
@@ -110,9 +111,9 @@ def _parse(body: bytes) -> KeyFile:
     public = PublicKey.parse(reader.string())
     row = KEY_FILE_CIPHERS.get(cipher)
     if row is None and cipher != "none":
-        raise KeyFileError(f"the key file is encrypted with {cipher}, which is not supported")
+        raise KeyFileError(f"the key file is encrypted with {printable(cipher)}, which is not supported")
     if kdf != ("bcrypt" if row else "none"):
-        raise KeyFileError(f"the key file derives its key with {kdf}, which is not supported")
+        raise KeyFileError(f"the key file derives its key with {printable(kdf)}, which is not supported")
     sealed = reader.string()
     tag = bytes(reader.take(row.tag_size if row else 0))
     reader.end()
@@ -190,7 +191,7 @@ def _numbers(reader: Reader) -> KeyNumbers:
         if reader.text() != row.curve:
             raise KeyFileError("the private part is damaged: its curve is not the one of its type")
         return EcdsaNumbers(row.curve, reader.string(), reader.mpint())
-    raise KeyFileError(f"private keys of type {type_name} are not supported")
+    raise KeyFileError(f"private keys of type {printable(type_name)} are not supported")
 
 
 def _unseal_ctr(key: bytes, iv: bytes, sealed: bytes, _tag: bytes) -> bytes:

@@ -6,10 +6,9 @@ Not keys that an agent holds (`agent`), nor asking for a passphrase, which `clie
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from pyssh_cli.errors import KeyFileError, PassphraseNeeded, ProtocolError
 from pyssh_cli.keys import openssh_format
@@ -23,6 +22,7 @@ from pyssh_cli.keys.numbers import (
     SecurityKeyNumbers,
 )
 from pyssh_cli.keys.public import PublicKey
+from pyssh_cli.keys.reading import opened, read_all
 from pyssh_cli.wire import mpint, string
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 MAX_KEY_FILE_SIZE = 1 << 20
 """OpenSSH's bound on a key file, in bytes."""
-
-FIFO_SECONDS = 5.0
-"""How long a FIFO in the place of a key file is waited for."""
 
 _BANNER = "@" * 59
 
@@ -288,44 +285,13 @@ def read_key_file(path: str) -> bytes:
     ~/.ssh/id_*), and KeyFileError when it cannot be read or is larger than `MAX_KEY_FILE_SIZE`.
     """
     try:
-        with open(path, "rb", opener=_open_key) as file:
-            status = os.fstat(file.fileno())
+        with opened(path) as fd:
+            status = os.fstat(fd)
             if status.st_uid == os.getuid() and status.st_mode & 0o077:
                 raise KeyFilePermissions(_permissions_warning(path, stat.S_IMODE(status.st_mode)))
-            data = _read(file, status.st_mode)
+            return read_all(fd, MAX_KEY_FILE_SIZE)
     except OSError as error:
         raise KeyFileError(f'Load key "{path}": {error.strerror or error}') from None
-    except ValueError:
-        raise KeyFileError(f'Load key "{path}": the path holds a NUL') from None
-    if len(data) > MAX_KEY_FILE_SIZE:
-        raise KeyFileError(f'Load key "{path}": larger than 1 MiB, so not a key file')
-    return data
-
-
-def _open_key(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOCTTY | os.O_NONBLOCK)  # a FIFO may have no writer
-
-
-def _read(file: BinaryIO, mode: int) -> bytes:
-    """Up to one byte more than the largest key file. Raises OSError, for a FIFO too that nobody writes to."""
-    if not stat.S_ISFIFO(mode):
-        return file.read(MAX_KEY_FILE_SIZE + 1)
-    from select import select
-    from time import monotonic
-
-    data = bytearray()
-    deadline = monotonic() + FIFO_SECONDS
-    while len(data) <= MAX_KEY_FILE_SIZE:
-        if not select([file], [], [], max(0.0, deadline - monotonic()))[0]:
-            raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
-        piece = os.read(file.fileno(), 1 << 16)
-        if piece:
-            data += piece
-        elif data or monotonic() >= deadline:
-            break
-        else:
-            select([], [], [], 0.01)  # nobody has opened the other end yet, or it was closed with nothing said
-    return bytes(data)
 
 
 def _permissions_warning(path: str, mode: int) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
+import select
 import socket
 from time import monotonic
 
-from pyssh_cli.errors import AgentError
+from pyssh_cli.errors import AgentError, NetworkError
+from pyssh_cli.keys.agent import MAX_REPLY_SIZE
 
-MAX_REPLY = 256 * 1024
-"""Bytes; what OpenSSH's client reads at most."""
+_GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+"""What poll tells of a socket whose other end sends no more, whatever has arrived before: on Linux when one
+direction is closed, elsewhere when both are."""
 
 
 class AgentSocket:
@@ -17,6 +21,7 @@ class AgentSocket:
 
     def __init__(self, path: str, seconds: float) -> None:
         self._path = path
+        self._patience = seconds
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(seconds)
         self.is_open = True
@@ -31,24 +36,25 @@ class AgentSocket:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise AgentError(f"cannot connect to the agent at {path}: {reason or error}") from None
 
-    def exchange(self, request: bytes, seconds: float | None) -> bytes:
+    def exchange(self, request: bytes, seconds: float | None, server: socket.socket | None = None) -> bytes:
         """Send a request, which begins with its length, and return the body of the answer.
 
-        `seconds` are for all of it; None waits for as long as it takes, as for a person who has to confirm. Raises
-        AgentError, and is closed then: a late answer must not be taken for that to another request.
+        `seconds` are for all of it; None waits for as long as it takes, as for a person who has to confirm.
+        `server` is a connection without which nobody needs the answer. Raises AgentError, or NetworkError when the
+        server hangs up first, and is closed then: a late answer must not be taken for that to another request.
         """
         if not self.is_open:
             raise AgentError(self._failure)
         deadline = None if seconds is None else monotonic() + seconds
         try:
-            self._wait(deadline)
+            self._socket.settimeout(self._patience)
             self._socket.sendall(request)
-            length = int.from_bytes(self._read(4, deadline), "big")
-            if not 0 < length <= MAX_REPLY:
+            length = int.from_bytes(self._read(4, deadline, server), "big")
+            if not 0 < length <= MAX_REPLY_SIZE:
                 raise AgentError(f"the agent at {self._path} answers with {length} bytes, which cannot be")
-            return self._read(length, deadline)
+            return self._read(length, deadline, server)
         except TimeoutError:
-            self._fail(f"the agent at {self._path} does not answer within {seconds:g} seconds")
+            self._fail(f"the agent at {self._path} does not answer within {seconds or self._patience:g} seconds")
             raise AgentError(self._failure) from None
         except OSError as error:
             self.hung_up = True
@@ -62,10 +68,10 @@ class AgentSocket:
         self._failure = words
         self.close()
 
-    def _read(self, count: int, deadline: float | None) -> bytes:
+    def _read(self, count: int, deadline: float | None, server: socket.socket | None) -> bytes:
         received = bytearray()
         while len(received) < count:
-            self._wait(deadline)
+            self._wait(deadline, server)
             piece = self._socket.recv(count - len(received))
             if not piece:
                 self.hung_up = True
@@ -73,12 +79,19 @@ class AgentSocket:
             received += piece
         return bytes(received)
 
-    def _wait(self, deadline: float | None) -> None:
-        """Bound the next call by what is left of the time; TimeoutError when that is nothing."""
-        left = None if deadline is None else deadline - monotonic()
-        if left is not None and left <= 0:
+    def _wait(self, deadline: float | None, server: socket.socket | None) -> None:
+        """Wait until there is something to read. TimeoutError when the time is up, NetworkError when the server
+        hangs up first."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        if server is not None:
+            poll.register(server, _GONE)
+        left = None if deadline is None else max(0, math.ceil((deadline - monotonic()) * 1000))
+        ready = [number for number, _ in poll.poll(left)]
+        if not ready:
             raise TimeoutError
-        self._socket.settimeout(left)
+        if self._socket.fileno() not in ready:
+            raise NetworkError(f"the server hung up while the agent at {self._path} was waited for")
 
     def close(self) -> None:
         """Hang up."""

@@ -146,8 +146,8 @@ class UserAuth:
         self._user = user
         self._send = send
         self._outstanding: list[Method] = []
-        self._service_requested = False
-        self._service_accepted = False
+        self.service_requested = False
+        self.service_accepted = False
         self._stage = Stage.ASKED
         self._tokens = 0
         self.done = False
@@ -159,7 +159,7 @@ class UserAuth:
 
     def request_service(self) -> None:
         """Ask for the service; requests may follow at once (RFC 4253 section 10)."""
-        self._service_requested = True
+        self.service_requested = True
         self._send(bytes((m.SERVICE_REQUEST,)), string(b"ssh-userauth"))
 
     def _request(self, method: Method, name: str, fields: bytes) -> None:
@@ -269,18 +269,19 @@ class UserAuth:
         """Take one message of the server's. Raises ProtocolError for what may not come now."""
         number = payload[0]
         reader = Reader(payload, 1)
-        if number == m.SERVICE_ACCEPT and self._service_requested and not self._service_accepted:
+        if number == m.SERVICE_ACCEPT and self.service_requested and not self.service_accepted:
             if reader.string() != b"ssh-userauth":
                 raise ProtocolError("The server accepted a service that was not asked for")
-            self._service_accepted = True
+            reader.end()
+            self.service_accepted = True
             return None
         if number == m.USERAUTH_BANNER and not self.done:
-            message = reader.text()
-            return Banner(message)
-        if not self._service_accepted or not self._outstanding:
+            return Banner(self._told(reader))
+        if not self.service_accepted or not self._outstanding:
             raise ProtocolError(f"Unexpected {m.name_of(number)} during user authentication")
         method = self._outstanding[0]
         if number == m.USERAUTH_SUCCESS:
+            reader.end()
             self._outstanding.clear()
             self.done = True
             return Success()
@@ -288,13 +289,16 @@ class UserAuth:
             del self._outstanding[0]
             self._stage = Stage.ASKED
             methods, partial = reader.name_list(), reader.boolean()
+            reader.end()
             return Failure(method, methods, partial)
         if number == m.USERAUTH_PK_OK and method == "publickey-query":
             del self._outstanding[0]
-            return KeyAccepted(reader.text(), reader.string())
+            accepted = KeyAccepted(reader.text(), reader.string())
+            reader.end()
+            return accepted
         if number == m.USERAUTH_PASSWD_CHANGEREQ and method == "password":
             del self._outstanding[0]
-            return PasswordChangeWanted(reader.text())
+            return PasswordChangeWanted(self._told(reader))
         if number == m.USERAUTH_INFO_REQUEST and method == "keyboard-interactive" and self._stage is Stage.ASKED:
             wanted = self._info_request(reader)
             self._stage = Stage.ANSWERING
@@ -308,20 +312,32 @@ class UserAuth:
     def _gssapi_message(self, number: int, reader: Reader) -> Event | None:
         if number == GSSAPI_RESPONSE and self._stage is Stage.ASKED:
             self._stage = Stage.TOKENS
-            return MechanismChosen(reader.string())
+            chosen = MechanismChosen(reader.string())
+            reader.end()
+            return chosen
         if number in {GSSAPI_TOKEN, GSSAPI_ERRTOK} and self._stage is Stage.TOKENS:
             self._tokens += 1
             if self._tokens > MAX_TOKENS:
                 raise ProtocolError("The server finds no end of GSSAPI tokens")
-            return TokenReceived(reader.string(), number == GSSAPI_ERRTOK)
+            received = TokenReceived(reader.string(), number == GSSAPI_ERRTOK)
+            reader.end()
+            return received
         if number == GSSAPI_ERROR:
             self._tokens += 1
             if self._tokens > MAX_TOKENS:
                 raise ProtocolError("The server finds no end of GSSAPI errors")
             reader.uint32()
             reader.uint32()
-            return GssapiError(reader.text())
+            return GssapiError(self._told(reader))
         return None
+
+    @staticmethod
+    def _told(reader: Reader) -> str:
+        """Text for the person at the end of a message, where a language tag, which nobody heeds, follows it."""
+        words = reader.text()
+        reader.string()
+        reader.end()
+        return words
 
     @staticmethod
     def _info_request(reader: Reader) -> AnswersWanted:
@@ -334,4 +350,5 @@ class UserAuth:
         for _ in range(count):
             question = reader.text()
             prompts.append(Prompt(question, reader.boolean()))
+        reader.end()
         return AnswersWanted(name, instruction, tuple(prompts))

@@ -13,6 +13,11 @@ MAX_BYTES_BEFORE = 64 * 1024
 """How much a server may say before its version line."""
 
 
+def is_openssh(version: bytes) -> bool:
+    """Whether a version line says that it is OpenSSH's; whoever wrote it may lie."""
+    return version.startswith(b"SSH-2.0-OpenSSH_")
+
+
 class VersionExchange:
     """Waits for the server's version line, past the lines that may come before it."""
 

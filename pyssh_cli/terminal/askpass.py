@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
+from pyssh_cli.log import printable
+
 if TYPE_CHECKING:
     from pyssh_cli.log import Log
 
@@ -38,8 +40,8 @@ def askpass_policy(environment: Mapping[str, str]) -> Literal["first", "fallback
 def run_askpass(prompt: str, environment: Mapping[str, str], log: Log, hint: str = "") -> str | None:
     """What the askpass program prints up to its first line's end, when it is given `prompt` as its one argument.
 
-    `hint` is SSH_ASKPASS_PROMPT, where there is one. None when it fails: it cannot be started (said as an error),
-    or its exit status is not 0 (the person's "no").
+    `hint` is SSH_ASKPASS_PROMPT, where there is one. None when it fails: it cannot be started, or not with this prompt
+    (said as an error), or its exit status is not 0 (the person's "no").
     Bytes that are not UTF-8 come back as surrogate escapes. Ctrl-C ends the program and raises KeyboardInterrupt.
     """
     import subprocess
@@ -48,9 +50,13 @@ def run_askpass(prompt: str, environment: Mapping[str, str], log: Log, hint: str
         environment = {**environment, "SSH_ASKPASS_PROMPT": hint}
     program = environment.get("SSH_ASKPASS") or _DEFAULT_PROGRAM
     try:
-        done = subprocess.run([program, prompt.encode()], stdout=subprocess.PIPE, env=environment, check=False)
+        argument = prompt.encode("utf-8", "surrogateescape")
+        done = subprocess.run([program, argument], stdout=subprocess.PIPE, env=environment, check=False)
     except OSError as e:
         log.error(f"cannot run askpass program {program}: {e.strerror}")
+        return None
+    except ValueError as e:  # a NUL, or half a UTF-16 pair: no argument can hold them
+        log.error(f"cannot run askpass program {program}: {printable(str(e))}")
         return None
     if done.returncode != 0:
         log.debug1(f"askpass program {program} gave no answer (status {done.returncode})")

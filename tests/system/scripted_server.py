@@ -88,6 +88,12 @@ class Talk:
                 raise ConnectionResetError(f"the client has gone without {m.name_of(number)}")
             self.flush()
 
+    def expect_keys(self) -> None:
+        """Listen until the client's part of the key exchange is there. What the peer then says is not sent."""
+        while not self.peer.key_exchanges:
+            if not self.listen():
+                raise ConnectionResetError("the client has gone before the key exchange")
+
     def until_gone(self) -> list[bytes]:
         """Listen until the client has gone; every message it ever sent."""
         with contextlib.suppress(ConnectionError):

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from pyssh_cli.protocol.messages import SERVICE_REQUEST
 from pyssh_cli.wire import Reader, string, text, uint32
 from tests.system.clients import Client
 from tests.system.conftest import Agent, OpenTerminal, StartServer
+from tests.system.scripted_server import ScriptedServer, Talk
 from tests.system.servers import PASSPHRASE, Server, program, public_directory
-from tests.system.waiting import wait_until
+from tests.system.waiting import PATIENCE, wait_until
 from tests.unit.keygen import certify, make
 
 BATCH = ("BatchMode yes", "PreferredAuthentications publickey")
@@ -418,3 +420,36 @@ def test_person_may_take_as_long_as_it_takes_and_ctrl_c_ends_it(
         process.send_signal(signal.SIGINT)
         assert process.wait(30) in {-signal.SIGINT, 255}
     never.set()
+
+
+@pytest.mark.beyond_ssh
+def test_agent_that_never_signs_is_waited_for_no_longer_than_the_server_waits(
+    pyssh: Client,
+    scripted: Callable[..., ScriptedServer],
+    scripted_agent: Callable[[Answer], ScriptedAgent],
+) -> None:
+    key = _blob(pyssh.keys.public("ecdsa-256"))
+    asked, never = threading.Event(), threading.Event()
+
+    def answer(request: bytes) -> bytes | None:
+        if request[0] == LIST:
+            return listing((key, b"comment"))
+        if request[0] == SIGN:
+            asked.set()
+            never.wait()
+            return None
+        return string(bytes([FAILURE]))
+
+    def hang_up(talk: Talk) -> None:
+        talk.expect(SERVICE_REQUEST)
+        assert asked.wait(PATIENCE)
+
+    scripted_agent(answer)
+    server = scripted(hang_up, stage="login")
+    pyssh.aim_at_port(server.port, "IdentitiesOnly no")
+    pyssh.known_hosts.write_text(server.known_hosts_line)
+    done = pyssh.run("box", "true")
+    never.set()
+    assert done.returncode == 255
+    assert b"the server hung up while the agent at " in done.stderr
+    assert b"Connection closed by 127.0.0.1 port " in done.stderr

@@ -179,6 +179,16 @@ def test_the_command_is_asked_for_the_address(inside: Inside, ring: KeyRing, tmp
     assert asked == ["ORDER box.example", "HOSTNAME box.example", f"ADDRESS {ADDRESS}"]
 
 
+@pytest.mark.beyond_ssh
+def test_a_key_revoked_for_the_address_is_refused(inside: Inside, ring: KeyRing) -> None:
+    """ssh knows such a line, and goes on as if the address had none."""
+    key = ring.public("ed25519")
+    inside.write(*STRICT, known=f"box.example {key}\n@revoked {ADDRESS} {key}\n")
+    status, out, told = inside.run("box.example")
+    assert (status, out) == (255, "")
+    assert f"The ED25519 host key for {ADDRESS} is marked as revoked." in told
+
+
 @pytest.mark.parametrize("checking", ["yes", "accept-new", "no"])
 def test_another_key_of_the_address_is_told(
     inside: Inside, ring: KeyRing, strange_keys: KeyRing, checking: str

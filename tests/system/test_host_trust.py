@@ -149,6 +149,30 @@ def test_a_signal_ends_a_command_that_hangs(pyssh: Client, openssh: Server, tmp_
         os.kill(int(ran.read_text()), 0)
 
 
+@pytest.mark.beyond_ssh
+def test_a_command_has_as_long_as_connecting(pyssh: Client, openssh: Server) -> None:
+    pyssh.aim(openssh, "ConnectTimeout 2", "KnownHostsCommand /bin/sleep 1000")
+    done = pyssh.run("box", "echo in")
+    assert (done.returncode, done.stdout) == (255, b"")
+    told = "KnownHostsCommand-ORDER /bin/sleep 1000 did not end within 2 seconds"
+    assert plain(done.stderr) == [told, "KnownHostsCommand failed"]
+
+
+@pytest.mark.beyond_ssh
+def test_a_command_may_leave_something_in_the_background(pyssh: Client, openssh: Server, tmp_path: Path) -> None:
+    """It has the pipe that its parent wrote to, but not our stderr, which the test reads to its end."""
+    key = f"{host_field(openssh)} {openssh.host_keys[0]}"
+    (tmp_path / "command").write_text(f"sleep 1000 2>/dev/null & echo $! >> {tmp_path / 'left'}; echo '{key}'\n")
+    pyssh.aim(
+        openssh, "StrictHostKeyChecking yes", f"KnownHostsCommand /bin/sh {tmp_path / 'command'}", trust=False
+    )
+    try:
+        assert pyssh.run("box", "echo in").stdout == b"in\n"
+    finally:
+        for number in (tmp_path / "left").read_text().split():
+            os.kill(int(number), signal.SIGKILL)
+
+
 # Revoked keys ---------------------------------------------------------------------------------------------------
 
 
@@ -196,6 +220,19 @@ def test_a_list_that_cannot_be_read_refuses_every_host(
     shown = f"ED25519 {fingerprint(openssh.host_keys[0])}"
     assert plain(done.stderr)[0].startswith(f"Error checking host key {shown} in revoked keys file {path}: ")
     assert plain(done.stderr)[1:] == ["Host key verification failed."]
+
+
+@pytest.mark.beyond_ssh
+@pytest.mark.parametrize("option", ["RevokedHostKeys", "GlobalKnownHostsFile"])
+def test_a_pipe_that_nobody_writes_to_does_not_hold_us(
+    pyssh: Client, openssh: Server, tmp_path: Path, option: str
+) -> None:
+    """What it would have revoked, nobody knows."""
+    os.mkfifo(tmp_path / "pipe")
+    pyssh.aim(openssh, f"{option} {tmp_path / 'pipe'}")
+    done = pyssh.run("box", "echo in")
+    assert (done.returncode, done.stdout) == (255, b"")
+    assert f"{tmp_path / 'pipe'}: the pipe did not come to its end in time" in plain(done.stderr)[0]
 
 
 @pytest.mark.beyond_ssh

@@ -240,6 +240,16 @@ def fifo_without_a_writer(path: Path) -> None:
     os.mkfifo(path, 0o600)
 
 
+@pytest.mark.beyond_ssh
+def test_fifo_that_others_may_read_is_not_waited_for(pyssh: Client, openssh: Server, own: Path) -> None:
+    fifo_without_a_writer(own / "a")
+    (own / "a").chmod(0o644)
+    pyssh.aim(openssh, *BATCH, keys=[own / "a", "ed25519"])
+    done = pyssh.run("box", "echo in")
+    assert done.stdout == b"in\n", done.stderr
+    assert f"Permissions 0644 for '{own / 'a'}' are too open." in done.stderr.decode()
+
+
 @pytest.mark.parametrize(
     "ruin",
     [

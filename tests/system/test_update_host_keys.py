@@ -375,6 +375,7 @@ def test_absurdly_many_keys_are_passed_over(pyssh: Client, scripted: StartScript
         [text("ssh-ed25519") + string(bytes(31))],
         [text("ssh-strange") + string(bytes(31))],
         [text("ssh-ed25519-cert-v01@openssh.com") + bytes(100)],
+        [text("ssh-ed25519") + string(bytes(32)), text("ssh-ed25519") + string(bytes(31))],
     ],
 )
 def test_keys_that_are_none_are_passed_over(pyssh: Client, scripted: StartScripted, blobs: list[bytes]) -> None:

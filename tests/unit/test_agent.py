@@ -14,7 +14,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from pyssh_cli.errors import AgentError, KeyFileError
+from pyssh_cli.client import agent_link
+from pyssh_cli.errors import AgentError, KeyFileError, NetworkError
 from pyssh_cli.keys.agent import (
     MAX_IDENTITIES,
     MAX_LIFETIME,
@@ -27,6 +28,8 @@ from pyssh_cli.keys.agent import (
 from pyssh_cli.keys.algorithms import SK_ED25519, algorithms_of
 from pyssh_cli.keys.private import PrivateKey, load_private_key
 from pyssh_cli.keys.public import PublicKey, parse_public_file
+from pyssh_cli.log import Log
+from pyssh_cli.net.unix import AgentSocket
 from pyssh_cli.wire import string, text, uint32
 from tests.unit.keygen import SECURITY_KEY_KINDS, Authenticator, certify, make, public
 
@@ -183,7 +186,10 @@ def test_certificates_of_other_keys_are_not_added(tmp_path: Path) -> None:
             answering(b"\x06").add(load(tmp_path / "key"), "", certificate=wrong)
 
 
-@pytest.mark.parametrize("reply", [b"\x05", b"\x1c", b"\x06x", b"\x0c", b"", bytes(MAX_REPLY_SIZE + 1)])
+TOO_LONG = pytest.param(bytes(MAX_REPLY_SIZE + 1), id="too long")
+
+
+@pytest.mark.parametrize("reply", [b"\x05", b"\x1c", b"\x06x", b"\x0c", b"", TOO_LONG])
 def test_answers_other_than_success(tmp_path: Path, reply: bytes) -> None:
     make(tmp_path / "key", "ed25519")
     with pytest.raises(AgentError):
@@ -245,7 +251,7 @@ def test_keys_that_are_malformed_are_left_out_and_unknown_ones_stay() -> None:
         b"\x0c" + uint32(MAX_IDENTITIES + 1),
         b"\x0c" + uint32(0xFFFFFFFF),
         b"\x0c" + uint32(1) + uint32(0xFFFFFFFF),
-        bytes(MAX_REPLY_SIZE + 1),
+        TOO_LONG,
     ],
 )
 def test_lists_that_are_nonsense(reply: bytes) -> None:
@@ -271,3 +277,43 @@ def test_a_signature_by_another_algorithm_is_refused() -> None:
     reply = b"\x0e" + string(string(b"ssh-rsa") + string(bytes(256)))
     with pytest.raises(AgentError, match="signed with ssh-rsa where rsa-sha2-512"):
         answering(reply).sign(b"blob", DATA, "rsa-sha2-512")
+
+
+def test_names_that_an_agent_makes_up_are_cleaned() -> None:
+    reply = b"\x0e" + string(text("ssh-rsa\nann's password: \x1b[2J") + string(b""))
+    with pytest.raises(AgentError) as refused:
+        answering(reply).sign(b"blob", DATA, "rsa-sha2-512")
+    assert str(refused.value).isprintable()
+
+
+# Its socket ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mute() -> Iterator[str]:
+    """Where an agent listens that never answers."""
+    with tempfile.TemporaryDirectory(prefix="pyssh-agent-") as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{folder}/mute")
+        listener.listen()
+        yield f"{folder}/mute"
+
+
+def test_a_mute_agent_is_waited_for_no_longer_than_the_server_waits(mute: str) -> None:
+    agent = AgentSocket(mute, 10)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"something to be read yet")
+        theirs.shutdown(socket.SHUT_WR)
+        with pytest.raises(NetworkError, match="the server hung up while the agent"):
+            agent.exchange(string(b"\x0d"), None, ours)
+        assert ours.recv(100) == b"something to be read yet"
+    assert not agent.is_open
+    assert not agent.hung_up
+
+
+def test_a_mute_agent_is_given_up_in_batch_mode(mute: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_link, "BATCH_SECONDS", 0.05)
+    link = agent_link.AgentLink(mute, Log(), None, batch_mode=True)
+    with pytest.raises(AgentError, match=r"does not answer within 0\.05 seconds"):
+        link.sign(b"blob", DATA, "ssh-ed25519")
+    link.close()

@@ -232,3 +232,25 @@ def test_name_of_a_peer(monkeypatch: pytest.MonkeyPatch) -> None:
     here, there = socket.socketpair()
     with here, there:
         assert gssapi.name_of_peer(here) == ""
+
+
+def test_a_library_that_cannot_say_what_it_knows(
+    library: Any, start: Callable[..., Gssapi], sent: list[bytes]
+) -> None:
+    def fail() -> None:
+        raise GSSError("no\nconfiguration")
+
+    library.raw.indicate_mechs = fail
+    one = start()
+    assert not one.attempt()
+    assert one.problem == "not tried: no configuration"
+    assert sent == []
+
+
+def test_a_name_that_is_no_utf8_is_told(library: Any, start: Callable[..., Gssapi], sent: list[bytes]) -> None:
+    library.Name = lambda name, _kind: name.encode()
+    one = start()
+    one._options = one._options._replace(gssapi_server_identity="b\udcf6se")
+    assert not one.attempt()
+    assert "surrogates not allowed" in one.problem
+    assert sent == []

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from time import time
 
 import pytest
 
-from pyssh_cli.client.agent_link import GRACE_SECONDS, KeyAdder
+from pyssh_cli.client import identities
+from pyssh_cli.client.agent_link import GRACE_SECONDS, AgentLink, KeyAdder
 from pyssh_cli.client.identities import choose_algorithm
+from pyssh_cli.config.resolve import resolve
+from pyssh_cli.config.settings import Settings
 from pyssh_cli.keys.agent import Constraints
 from pyssh_cli.keys.algorithms import (
     DEFAULT_PUBKEY_ACCEPTED_ALGORITHMS,
@@ -16,8 +20,11 @@ from pyssh_cli.keys.algorithms import (
     WEBAUTHN_SK_ECDSA,
     certificate_name,
 )
+from pyssh_cli.keys.private import load_private_key
 from pyssh_cli.keys.public import PublicKey
-from tests.unit.keygen import certify, make
+from pyssh_cli.log import Log
+from pyssh_cli.net.names import SystemNetwork
+from tests.unit.keygen import certify, make, public
 
 ACCEPTED = DEFAULT_PUBKEY_ACCEPTED_ALGORITHMS
 RSA = PublicKey("ssh-rsa", b"", 3072)
@@ -69,3 +76,47 @@ def test_agent_keeps_a_certificate_little_longer_than_it_lasts(tmp_path: Path) -
     for_ever = certify(tmp_path / "ca", tmp_path / "key", "-n", "user")
     assert KeyAdder.shortened(limits, for_ever) == limits
     assert KeyAdder.shortened(limits._replace(lifetime=60), for_ever).lifetime == 60
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_fifo_is_not_waited_for_as_a_public_key(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "key"
+    make(path, "ed25519")
+    path.unlink()
+    os.mkfifo(path)
+    path.chmod(mode)
+    assert not identities._holds_public(str(path))
+    found = identities._load_public(str(path))
+    assert found == public(path)  # of the file beside it
+    path.with_name("key.pub").unlink()
+    os.mkfifo(path.with_name("key.pub"))
+    assert identities._load_public(str(path)) is None
+
+
+def test_a_fifo_that_takes_a_files_place_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "key", "ed25519")
+    ordinary = (tmp_path / "key").stat()
+    os.mkfifo(tmp_path / "fifo")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", lambda _path: ordinary)
+        with pytest.raises(OSError, match="not a regular file"):
+            identities._read_ordinary(str(tmp_path / "fifo"))
+
+
+def test_what_a_person_is_asked_before_a_key_is_added_is_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "key", "ed25519", "caf\udce9)\nEnter passphrase (\x1b[2J")
+    key = load_private_key((tmp_path / "key").read_bytes(), None, "key")
+    program = tmp_path / "askpass"
+    program.write_text(f'#!/bin/sh\nprintf "%s" "$1" > {tmp_path}/asked\nexit 1\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("SSH_ASKPASS", str(program))
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
+    options = resolve(Settings(), "box", SystemNetwork(), Log(), config_file="none")
+    link = AgentLink(str(tmp_path / "nobody"), Log(), None)
+    KeyAdder(link, options._replace(add_keys_to_agent=("ask", None)), Log()).add("key", key, None)
+    asked = (tmp_path / "asked").read_text()
+    assert asked == "Add key key (caf\\351)\\012Enter passphrase (\\033[2J) to agent?"

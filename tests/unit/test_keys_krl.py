@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pyssh_cli.errors import KeyFileError
+from pyssh_cli.keys import reading
 from pyssh_cli.keys.krl import MAX_BITMAP_SIZE, RevocationList
 from pyssh_cli.keys.public import PublicKey
 from pyssh_cli.wire import boolean, mpint, string, text, uint32, uint64
@@ -150,6 +153,21 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             RevocationList.load(str(path))
     with pytest.raises(KeyFileError, match="NUL"):
         RevocationList.load("\0")
+
+
+def test_a_pipe_is_read_and_one_without_a_writer_is_an_error(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would revoke nothing, or hold us for ever."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    late = threading.Timer(0.05, pipe.write_text, [f"{public(folder / 'a').line()}\n"])
+    late.start()
+    assert RevocationList.load(str(pipe)).is_revoked(public(folder / "a"))
+    late.join()
+    monkeypatch.setattr(reading, "SILENCE", 0.05)
+    with pytest.raises(KeyFileError, match="end in time"):
+        RevocationList.load(str(pipe))
 
 
 HEAD = b"SSHKRL\n\0" + uint32(1) + uint64(3) + uint64(4) + uint64(0) + string(b"") + text("comment")

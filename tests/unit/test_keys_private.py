@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from pyssh_cli.errors import KeyFileError, PassphraseNeeded, WrongPassphrase
+from pyssh_cli.keys import reading
 from pyssh_cli.keys.numbers import EcdsaNumbers, RsaNumbers
 from pyssh_cli.keys.openssh_format import KEY_FILE_CIPHERS, MAX_BCRYPT_ROUNDS
 from pyssh_cli.keys.private import (
@@ -363,6 +364,23 @@ def test_a_fifo_is_read(folder: Path, tmp_path: Path) -> None:
     writer.join()
 
 
+def test_a_fifo_that_nobody_writes_to_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "SILENCE", 0.05)
+    path = tmp_path / "fifo"
+    os.mkfifo(path, 0o600)
+    with pytest.raises(KeyFileError, match="end in time"):
+        read_key_file(str(path))
+
+
+def test_only_regular_files_are_taken_where_a_pipe_must_not_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    assert reading.read_regular_file(str(tmp_path / "file"), MAX_KEY_FILE_SIZE) == b"content"
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("fifo", ".", "missing", "nul\0"):
+        with pytest.raises(OSError, match=r"regular|directory|No such|NUL"):
+            reading.read_regular_file(f"{tmp_path}/{name}", MAX_KEY_FILE_SIZE)
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(bytes(MAX_KEY_FILE_SIZE + 1))
@@ -391,3 +409,18 @@ def test_loading_and_signing_does_not_load_serialization(tmp_path: Path, kind: s
     modules = set(done.stdout.split())
     assert "cryptography.hazmat.bindings._rust" in modules
     assert "cryptography.hazmat.primitives.serialization" not in modules
+
+
+def test_names_that_a_file_makes_up_are_cleaned(folder: Path) -> None:
+    blob = load(folder / "ed25519").public.blob
+    strange = string(b"ssh-\x1b[2J\nann's password: ")
+    inside = padded(uint32(1) * 2 + strange + bytes(64))
+    for data in (
+        container(inside, blob, cipher=b"none\nPermission denied"),
+        container(inside, blob, kdf=b"none\x1b[2J"),
+        container(inside, blob),
+    ):
+        with pytest.raises(KeyFileError) as refused:
+            load_private_key(data, "", "key")
+        assert str(refused.value).isprintable()
+        assert "\\0" in str(refused.value)

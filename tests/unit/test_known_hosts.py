@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -14,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pyssh_cli.errors import KeyFileError
-from pyssh_cli.keys import known_hosts, known_hosts_file
-from pyssh_cli.keys.host_patterns import hash_name, matches, wildcard_match
+from pyssh_cli.keys import known_hosts, known_hosts_file, reading
+from pyssh_cli.keys.host_patterns import hash_name, is_address, matches, wildcard_match
 from pyssh_cli.keys.known_hosts import KnownHosts, known_hosts_name
 from pyssh_cli.keys.public import PublicKey
 from pyssh_cli.wire import mpint, string
@@ -147,6 +148,7 @@ def test_several_files_and_missing_ones(tmp_path: Path) -> None:
         f"|2{hash_name('h')[2:]} {OURS.line()}",
         f"{hash_name('h')}, {OURS.line()}",
     ],
+    ids=lambda line: str(len(line)),
 )
 def test_lines_that_say_nothing(tmp_path: Path, line: str) -> None:
     known = hosts(tmp_path / "kh", line, f"h {THEIRS.line()}")
@@ -565,10 +567,7 @@ def test_any_bytes_are_survived(tmp_path: Path) -> None:
     assert KnownHosts([str(path)]).judge("h", OURS).status == "match"
 
 
-def test_pipes_are_read_to_their_end_and_those_without_a_writer_are_empty(tmp_path: Path) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    assert KnownHosts([str(path)]).judge("h", OURS).status == "new"
+def test_pipes_are_read_to_their_end(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     text = b"x " * 100_000 + f"\nh {OURS.line()}\n".encode()
 
@@ -581,6 +580,105 @@ def test_pipes_are_read_to_their_end_and_those_without_a_writer_are_empty(tmp_pa
     with os.fdopen(reader, "rb"):
         assert KnownHosts([f"/dev/fd/{reader}"]).judge("h", OURS).status == "match"
     late.join()
+
+
+def test_what_comes_late_through_a_pipe_counts(tmp_path: Path) -> None:
+    """A pipe that nobody has opened yet is no empty file: what it revokes would count for nothing."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    late = threading.Timer(0.05, path.write_text, [f"@revoked h {OURS.line()}\n"])
+    late.start()
+    known = hosts(tmp_path / "kh", f"h {OURS.line()}")
+    assert KnownHosts([*known.files, str(path)]).judge("h", OURS).status == "revoked"
+    late.join()
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_pipe_that_never_ends_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool) -> None:
+    """Whether nobody writes to it, or somebody keeps it open."""
+    monkeypatch.setattr(reading, "SILENCE", 0.05)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    known = hosts(tmp_path / "kh", f"h {OURS.line()}")
+    known = KnownHosts([*known.files, str(path)])
+    holder = os.open(path, os.O_RDWR) if held else None
+    if holder is not None:
+        os.write(holder, f"h {OURS.line()}\n".encode())
+    for _ in range(2):  # nor does it count as read the next time
+        with pytest.raises(KeyFileError, match="end in time"):
+            known.judge("h", OURS)
+    if holder is not None:
+        os.close(holder)
+
+
+def test_a_pipe_that_trickles_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PATIENCE", 0.2)
+    script = "import os, time\nwhile True: os.write(1, b'#'); time.sleep(0.01)"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as trickling:
+        try:
+            assert trickling.stdout
+            with pytest.raises(KeyFileError, match="end in time"):
+                KnownHosts([f"/dev/fd/{trickling.stdout.fileno()}"]).judge("h", OURS)
+        finally:
+            trickling.kill()
+
+
+def test_an_empty_pipe_that_was_closed_is_empty() -> None:
+    reader, writer = os.pipe()
+    os.close(writer)
+    with os.fdopen(reader, "rb"):
+        assert KnownHosts([f"/dev/fd/{reader}"]).judge("h", OURS).status == "new"
+
+
+def test_descriptors_of_any_number_are_waited_for() -> None:
+    """select(2) knows none above 1023."""
+    reader, writer = os.pipe()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    taken = [os.dup(reader) for _ in range(1100)]
+    try:
+        assert max(taken) > 1024
+        threading.Timer(0.05, os.close, [writer]).start()
+        assert KnownHosts([f"/dev/fd/{reader}"]).judge("h", OURS).status == "new"
+    finally:
+        for fd in (*taken, reader):
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_file_that_was_written_to_is_read_again_and_a_pipe_is_not(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, f"p {OURS.line()}\n".encode())
+    os.close(writer)
+    path = tmp_path / "kh"
+    with os.fdopen(reader, "rb"):
+        known = KnownHosts([f"/dev/fd/{reader}", str(path)])
+        assert known.judge("h", THEIRS).status == "new"
+        known_hosts.add(str(path), ["h"], THEIRS, hashed=False)
+        for changed in known.files:
+            known.read_again(changed)
+        assert known.judge("h", THEIRS).status == "match"
+        assert known.judge("p", OURS).status == "match"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        *((name, True) for name in ("192.0.2.1", "[192.0.2.1]:22", "::1", "[2001:db8::1]:2222", "fe80::1%eth0")),
+        *((name, False) for name in ("", "1234", "1.2.3", "1.2.3.4.5", "box", "[box]:22", "a:b", "!192.0.2.1")),
+        ("|1|a|b", True),
+    ],
+)
+def test_what_an_address_is(name: str, expected: bool) -> None:
+    assert is_address(name) == expected
+
+
+def test_a_line_for_a_host_whose_name_is_a_number_is_not_anybodys(tmp_path: Path) -> None:
+    path = tmp_path / "kh"
+    path.write_text(f"h,1234 {OURS.line()}\nh,192.0.2.1 {OURS.line()}\nİ,h {OURS.line()}\n")
+    done = known_hosts.update(str(path), ["H", "İ"], [], [OURS], hashed=False)
+    assert [entry.line for entry in done.removed] == [2, 3]
+    assert [entry.line for entry in done.kept] == [1]
 
 
 def test_a_line_of_a_megabyte_is_no_hindrance(tmp_path: Path) -> None:
