@@ -108,6 +108,8 @@ class Authenticator:
         self._tried: dict[str, list[str]] = {}
         """What was tried, and what came of it each time: for the person, should it all be in vain."""
         self._pending = ""
+        self.goes_on = False
+        """The failure that came last was of the "none" ahead of a key, which has not been answered yet."""
         self._person = f"{options.user}@{options.hostname}"
         self._asker = f"{options.user}@{options.host_key_alias or options.hostname}"
         interactive = not options.batch_mode and not unsafe
@@ -137,9 +139,13 @@ class Authenticator:
         self._begun = True
         if self._first == "publickey":
             self._log.debug1("Next authentication method: publickey")
+            if is_openssh(self._transport.server_version):
+                # OpenSSH counts "none" as a failure unless it comes first; so it goes ahead of the key.
+                self._ask_for_nothing()
             if self._try_key(first=True):
                 return self._auth.awaits_proof
-        self._ask_for_nothing()
+        if not self._none_tried:
+            self._ask_for_nothing()
         return False
 
     def _knows_how_to_prove(self) -> bool:
@@ -188,7 +194,9 @@ class Authenticator:
         if isinstance(event, ua.Banner):
             self._show(event.message)
         elif isinstance(event, ua.Failure):
-            self._on_failure(event)
+            self.goes_on = event.method == "none" and self._auth.is_waiting
+            if not self.goes_on:
+                self._on_failure(event)
         elif isinstance(event, ua.KeyAccepted):
             self._on_key_accepted(event)
         elif isinstance(event, ua.AnswersWanted):

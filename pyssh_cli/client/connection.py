@@ -334,7 +334,7 @@ class Connection:
                 callback()
             if self.owner:
                 self.owner.authenticated()
-        elif number == m.USERAUTH_FAILURE and self.owner:
+        elif number == m.USERAUTH_FAILURE and self.owner and not self._authenticator.goes_on:
             self.owner.early_open_refused()
 
     def _on_channel_event(self, event: ch.Event) -> None:

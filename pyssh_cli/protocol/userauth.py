@@ -157,6 +157,11 @@ class UserAuth:
         """Whether the request sent last was a proof, which may succeed."""
         return self._outstanding[-1:] == ["publickey"]
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a request has not been answered yet."""
+        return bool(self._outstanding)
+
     def request_service(self) -> None:
         """Ask for the service; requests may follow at once (RFC 4253 section 10)."""
         self.service_requested = True

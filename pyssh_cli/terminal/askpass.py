@@ -40,8 +40,8 @@ def askpass_policy(environment: Mapping[str, str]) -> Literal["first", "fallback
 def run_askpass(prompt: str, environment: Mapping[str, str], log: Log, hint: str = "") -> str | None:
     """What the askpass program prints up to its first line's end, when it is given `prompt` as its one argument.
 
-    `hint` is SSH_ASKPASS_PROMPT, where there is one. None when it fails: it cannot be started, or not with this prompt
-    (said as an error), or its exit status is not 0 (the person's "no").
+    `hint` is SSH_ASKPASS_PROMPT, where there is one. None when it fails: it cannot be started, or not with this
+    prompt (said as an error), or its exit status is not 0 (the person's "no").
     Bytes that are not UTF-8 come back as surrogate escapes. Ctrl-C ends the program and raises KeyboardInterrupt.
     """
     import subprocess
