@@ -17,7 +17,7 @@ from pyssh_cli.wire import Reader, string, text, uint32
 from tests.system.clients import Client
 from tests.system.conftest import Agent
 from tests.system.scripted_server import ScriptedServer, Talk, ending
-from tests.system.servers import SERVER_KINDS, KeyRing, Server, public_directory
+from tests.system.servers import SERVER_KINDS, KeyRing, Server, free_port, public_directory
 from tests.unit.peer import PeerOptions
 
 SHOW = 'printf "%s\\n" "${SSH_AUTH_SOCK:-none}"'
@@ -388,3 +388,25 @@ def test_the_names_of_the_standard_where_the_server_offers_them(
     done = pyssh.run("-A", "box", "run")
     assert server.result() == (True, b"\x0c" + uint32(1)), done.stderr
     assert done.returncode == 0
+
+
+# Hosts that may be another --------------------------------------------------------------------------------------
+
+
+def test_nothing_is_forwarded_to_a_host_whose_key_has_changed(
+    pyssh: Client, openssh: Server, held: Agent, strange_keys: KeyRing
+) -> None:
+    assert held
+    port = free_port()
+    forwards = ["-A", "-X", "-L", f"{port}:127.0.0.1:{openssh.port}", "-w", "any"]
+    pyssh.environment["DISPLAY"] = ":0"
+    pyssh.aim(openssh, "StrictHostKeyChecking no")
+    line = f"[127.0.0.1]:{openssh.port} {strange_keys.public('ed25519')}\n"
+    for words, status in (((), 0), (("-o", "ExitOnForwardFailure=yes"), 255)):
+        pyssh.known_hosts.write_text(line)
+        done = pyssh.run(*forwards, *words, "box", f"{SHOW}; echo ${{DISPLAY:-none}}")
+        told = done.stderr.decode()
+        for what in ("Agent", "X11", "Port", "Tunnel"):
+            assert f"{what} forwarding is disabled to avoid man-in-the-middle attacks." in told
+        assert ("Error: forwarding disabled due to host key check failure" in told) is bool(status)
+        assert (done.returncode, done.stdout) == (status, b"" if status else b"none\nnone\n")

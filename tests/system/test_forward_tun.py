@@ -207,17 +207,21 @@ def test_packets_arrive(
     wait_until(lambda: not here.has(ours), "the device to go with the client")
 
 
-def test_a_session_beside_it(pyssh: Client, aim: Aim, here: Namespace) -> None:
+def test_a_session_beside_it(pyssh: Client, aim: Aim, here: Namespace, there: Namespace, tmp_path: Path) -> None:
+    """As with ssh, the tunnel holds the connection up when the session has ended."""
     aim()
-    with pyssh.start("-w", "6:7", "box", "ip link; cat", argv=here.argv) as process:
+    log = tmp_path / "log"
+    with pyssh.start("-v", "-E", str(log), "-w", "6:7", "box", "ip link; cat", argv=here.argv) as process:
         assert process.stdout is not None
         assert process.stdin is not None
         while b"tun7" not in (line := process.stdout.readline()):
             assert line
-        assert here.has("tun6")
         process.stdin.close()
-        assert not process.stdout.read().count(b"tun8")
-        assert process.poll() is None  # as ssh does: the tunnel holds the connection up
+        wait_until(lambda: "rtype exit-status" in log.read_text(), "the session to end")
+        mine, their_own = ADDRESSES["IPv4"]
+        here.set_up("tun6", mine)
+        there.set_up("tun7", their_own)
+        assert echoed(here, there, their_own.partition("/")[0]) == "same"
 
 
 @pytest.mark.parametrize("words", [("-o", "Tunnel=no"), ("-w", "1", "-o", "ClearAllForwardings=yes")])
@@ -254,6 +258,7 @@ def test_a_server_that_permits_none(
     assert not here.has("tun3")
 
 
+@pytest.mark.beyond_ssh  # which then spins
 def test_a_device_that_is_deleted(pyssh: Client, aim: Aim, here: Namespace, there: Namespace) -> None:
     aim()
     with tunnel(pyssh, here, there, "-w", "3:3", ours="tun3", theirs="tun3"):
