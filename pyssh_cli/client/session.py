@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyssh_cli.client.command_line import ForwardControl
     from pyssh_cli.client.escape_keys import EscapeKeys
     from pyssh_cli.client.keystrokes import ObscuredTyping
+    from pyssh_cli.client.recording import Recording
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -61,6 +62,7 @@ class Session:
         self._escapes = EscapeFilter(options.escape_char if self.tty else None)
         self._escape_keys: EscapeKeys | None = None
         self._typing: ObscuredTyping | None = None
+        self._recording: Recording | None = None
         self._outputs: dict[int, Output] = {}
         self._pieces: dict[int, list[memoryview]] = {}
         self._exit_status: int | None = None
@@ -166,6 +168,8 @@ class Session:
         for stream, views in pieces.items():
             output = self._output(stream)
             written = output.write(views) if output else sum(map(len, views))
+            if self._recording and output:
+                self._recording.output(views)
             self._channels.consumed(channel, written, monotonic())
 
     def may_send(self) -> None:
@@ -215,8 +219,20 @@ class Session:
         except termios.error:
             modes = NO_MODES
         size = b"".join(map(uint32, window_size(STDIN)))
-        terminal = dict(self._options.set_env).get("TERM") or os.environ.get("TERM", "")
-        self._channels.request(channel, "pty-req", text(terminal) + size + string(modes), want_reply=True)
+        self._channels.request(channel, "pty-req", text(self._term()) + size + string(modes), want_reply=True)
+
+    def _term(self) -> str:
+        """What kind of terminal the remote side is to write for."""
+        return dict(self._options.set_env).get("TERM") or os.environ.get("TERM", "")
+
+    def _record(self) -> None:
+        """Record what the terminal shows from now on, if that is wanted (SessionRecord)."""
+        path = self._options.session_record
+        if path is not None:
+            from pyssh_cli.client.recording import Recording
+
+            env = {"TERM": self._term(), "SHELL": os.environ.get("SHELL", "")}
+            self._recording = Recording(path, self._log, self._loop, window_size(STDIN)[:2], env)
 
     def _environment(self) -> list[tuple[str, str]]:
         """What SendEnv lets through, then what SetEnv says: the later one counts."""
@@ -233,7 +249,9 @@ class Session:
             self._note_round_trip()
         self._log.debug2(f"{answer.name} request {'accepted' if answer.success else 'failed'} on channel 0")
         if answer.name == "pty-req":
-            if not answer.success:
+            if answer.success:
+                self._record()
+            else:
                 if self._options.request_tty in {"yes", "force"}:
                     raise PysshError("PTY allocation request failed on channel 0")
                 self.tty = False
@@ -346,6 +364,8 @@ class Session:
             self._act(escape)
         if not data or self._stdin_ended:
             return
+        if self._recording and self._options.session_record_input:
+            self._recording.typed(data)
         if self._typing:
             self._typing.type(data)
         else:
@@ -394,8 +414,10 @@ class Session:
     def window_changed(self) -> None:
         """The terminal's window has another size now (RFC 4254 section 6.7)."""
         if self.tty and self._started and self._channel:
-            size = b"".join(map(uint32, window_size(STDIN)))
-            self._channels.request(self._channel, "window-change", size)
+            found = window_size(STDIN)
+            self._channels.request(self._channel, "window-change", b"".join(map(uint32, found)))
+            if self._recording:
+                self._recording.resized(*found[:2])
             self._connection.flush()
 
     # Output and the end -----------------------------------------------------------------------------------------
@@ -487,6 +509,8 @@ class Session:
                 pass
         for output in self._outputs.values():
             output.close()
+        if self._recording:
+            self._recording.close()
 
 
 def _read_stdin(views: list[memoryview]) -> int:

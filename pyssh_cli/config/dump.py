@@ -34,9 +34,12 @@ _ORDER = (
     "setenv", "logverbose", "channeltimeout", "permitremoteopen", "addkeystoagent", "forwardagent",
     "connecttimeout", "tunneldevice", "canonicalizepermittedcnames", "controlpersist", "escapechar", "ipqos",
     "rekeylimit", "streamlocalbindmask", "syslogfacility", "proxy", "proxycommand", "proxyjump",
+    "sessionrecord", "sessionrecordinput",
 )  # fmt: skip
 
 _ONE_A_LINE = frozenset(("identityfile", "certificatefile", "sendenv", "setenv", *FORWARDS))
+_OURS = frozenset(("sessionrecord", "sessionrecordinput"))
+"""Keywords that ssh has not: printed only when something gives them, so that -G is ssh's without them."""
 _EVEN_WITHOUT = frozenset(("connecttimeout", "escapechar"))
 """Printed when their value is None, which is a word of its own; the others are left out."""
 _SPELLING = {"canonicalizepermittedcnames": "canonicalizePermittedcnames"}
@@ -64,6 +67,8 @@ def _value(options: Options, given: Mapping[str, Any], keyword: str) -> Any:
     """The value of a keyword: that of Options where it has been expanded there, else the settled one."""
     if keyword in ALGORITHM_LISTS:
         return ",".join(assemble(ALGORITHM_LISTS[keyword], given.get(keyword))[0])
+    if keyword in _OURS:
+        return options.session_record if keyword == "sessionrecord" else given.get(keyword)
     value = settled(given, keyword)
     if keyword in FORWARDS:
         held = options.remote_forwards if keyword == "remoteforward" else options.local_forwards

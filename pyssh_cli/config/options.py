@@ -128,6 +128,10 @@ class Options(NamedTuple):
     """Milliseconds between ticks; 0 is off."""
     channel_timeouts: tuple[tuple[str, int], ...]
     """A pattern of channel types, and the seconds after which an idle one is closed."""
+    session_record: str | None
+    """The file that a session with a terminal is recorded in, which is not there yet; None for no recording."""
+    session_record_input: bool
+    """Whether keys are recorded too."""
 
     local_forwards: tuple[Forward, ...]
     """LocalForward and DynamicForward, in the order given."""

@@ -179,6 +179,7 @@ class _Resolution:
             "local_forwards": self._forwards("localforward") + self._forwards("dynamicforward"),
             "remote_forwards": self._forwards("remoteforward"),
             "stdio_forward": stdio_forward,
+            "session_record": self._one("sessionrecord", late=False),
             "channel_timeouts": timeouts(settled(given, "channeltimeout")),
             "control_path": self._one("controlpath", late=False),
             "forward_agent": self._forward_agent(log),

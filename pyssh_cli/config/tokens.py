@@ -49,6 +49,7 @@ TOKEN_RULES: dict[str, TokenRule] = {
     "remotecommand": _SHELL,
     "remoteforward": _TEXT,
     "revokedhostkeys": _PATH,
+    "sessionrecord": _PATH,
     "setenv": _TEXT,
     "user": TokenRule("dhijkLlnpu", environment=True),
     "userknownhostsfile": _PATH,

@@ -193,6 +193,8 @@ VALUES: dict[str, tuple[str, str]] = {
     "SendEnv": ("LANG|LC_* A|A B C|A -A|-X|* -LC_*|A A|LANG -*|A?C -A??|-|%h|É", "A=B|''|A ''|A B=C|-A=B"),
     "ServerAliveCountMax": _NUMBER,
     "ServerAliveInterval": _TIME,
+    "SessionRecord": ("/a/cast|none|~/b/%h-%n|%d/%C|${T_DIR}/c|'/q r'|NONE", ""),
+    "SessionRecordInput": ("yes|no|true|FALSE", ""),
     "SessionType": ("default|none|DEFAULT", "subsystem|shell|''|none default|exec"),
     "SetEnv": ("A=b|A=b C=d|A=|A=b=c|'A=b c'|A='b c'|A=1 A=2|A=%h|\"X=a \\\"q\\\"\"|É=é",
                "A|=b|''|A=b C|A b|A=1 =2"),
@@ -217,7 +219,7 @@ VALUES: dict[str, tuple[str, str]] = {
     "WarnWeakCrypto": ("yes|no|no-pq-kex", ""),
     "XAuthLocation": ("/usr/bin/xauth|~/xauth|none|'/x y'|rel", _TEXT[1]),
 }  # fmt: skip
-"""By the manual's name: examples that ssh_config(5) allows, and others; a keyword newer than 9.2 has no others."""
+"""By the manual's name: examples that ssh_config(5) allows, and others; a keyword that 9.2 lacks has none."""
 
 NEWER = frozenset(name for name, (_, bad) in VALUES.items() if not bad)
 

@@ -263,6 +263,7 @@ INTENDED: tuple[Intent | Wording | Apart | Beside, ...] = (
     Intent("logverbose", "ssh keeps the first word only", _beginning),
     Intent("warnweakcrypto obscurekeystroketiming channeltimeout tag versionaddendum refuseconnection",
            "newer than 9.2", _nothing),
+    Intent("sessionrecord sessionrecordinput", "ssh records nothing", _nothing),
 
     Wording(
         r"percent_expand: failed|percent_dollar_expand: failed|invalid environment variable expansion"

@@ -440,6 +440,18 @@ def test_keys_newer_than_9_2_stand_where_openssh_10_has_them(
         assert keys[keys.index(newer) - 1] == before
 
 
+def test_keywords_that_ssh_has_not_are_printed_when_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("T_DAY", "7")
+    assert not [line for line in dumped(tmp_path, "Port 7\n", capsys) if line.startswith("sessionrecord")]
+    text = "SessionRecord /r/%h-%p-${T_DAY}.cast\nSessionRecordInput no\n"
+    assert dumped(tmp_path, text, capsys)[-2:] == ["sessionrecord /r/h-22-7.cast", "sessionrecordinput no"]
+    shown = dumped(tmp_path, text, capsys, "-oSessionRecord=None", "-oSessionRecordInput=yes")
+    assert shown[-1] == "sessionrecordinput yes"
+    assert not [line for line in shown if line.startswith("sessionrecord ")]
+
+
 def test_printing_imports_nothing_heavy() -> None:
     code = (
         "import sys; from pyssh_cli.cli import main; main(['-F', 'none', '-G', 'h']); main(['-Q', 'key']);"
