@@ -265,10 +265,6 @@ class Connection:
         self.transport.accept_host_key()
         if not self._keys_judged:
             self._warn_of_weak_crypto()
-            if self.unsafe:
-                from pyssh_cli.client.forwarding.start import tell_what_is_disabled
-
-                tell_what_is_disabled(self._options, self._log)
         self._keys_judged = True
 
     def _warn_of_weak_crypto(self) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pyssh_cli.client.connection import Connection
 from pyssh_cli.config.options import Options
-from pyssh_cli.errors import PysshError
 from pyssh_cli.log import Log
 from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol import channels as ch
@@ -48,17 +47,3 @@ def ask_with_session(options: Options, log: Log, loop: Loop, connection: Connect
             AgentForwarding(context, path).request(channel)
         else:
             log.debug1("no agent to forward: neither SSH_AUTH_SOCK nor IdentityAgent names one")
-
-
-def tell_what_is_disabled(options: Options, log: Log) -> None:
-    """Say what is not forwarded to an unsafe host. Raises PysshError when ExitOnForwardFailure is set."""
-    disabled = [what for what, wanted in (
-        ("Agent", options.forward_agent is not None),
-        ("X11", options.forward_x11),
-        ("Port", bool(options.local_forwards or options.remote_forwards)),
-        ("Tunnel", options.tunnel != "no"),
-    ) if wanted]  # fmt: skip
-    for what in disabled:
-        log.error(f"{what} forwarding is disabled to avoid man-in-the-middle attacks.")
-    if disabled and options.exit_on_forward_failure:
-        raise PysshError("Error: forwarding disabled due to host key check failure")
