@@ -136,6 +136,7 @@ class Relay:
         while self._first and channel.sendable:
             size = min(len(self._first), channel.sendable, channel.remote_max_packet)
             self._connection.transport.send(self._head, string(self._first[:size]))
+            self._channels.now = monotonic()
             self._channels.sent(channel, size)
             self._first = self._first[size:]
             self._connection.flush_soon()
@@ -252,6 +253,7 @@ class Relay:
             self._end_source()
             return
         self._packets = min(MAX_PACKETS_A_READ, 2 * count) if done == size * count else max(1, count // 2)
+        self._channels.now = monotonic()
         self._channels.sent(channel, done)
         if done >= FLUSH_AT:
             connection.flush()

@@ -151,6 +151,7 @@ class Tunnel:
 
     def _send(self, packet: bytes) -> None:
         self._connection.transport.send(self._head, string(packet))
+        self._connection.channels.now = monotonic()
         self._connection.channels.sent(self._channel, len(packet))
 
     def _write(self, data: memoryview) -> None:
