@@ -294,7 +294,7 @@ class Authenticator:
             return
         from pyssh_cli.client.refusal import Refusal
 
-        self._note("not answered")
+        self._note("the server hung up" if too_many else "not answered")
         refusal = Refusal(
             self._options, self._tried, self._identities.skipped, self._offered or (), set(self._order), too_many
         )

@@ -57,6 +57,11 @@ class Refusal:
 
     def advice(self) -> str:
         """The likely next step."""
+        if self._too_many and self._offered and "publickey" not in self._offered:
+            return (
+                "the server counts the key that was sent ahead as a try, and takes no keys;"
+                f" leave them out by PreferredAuthentications {printable(self._offered[0])}"
+            )
         if self._too_many:
             return (
                 "the server gives up after a few keys; name the right one by -i or IdentityFile,"

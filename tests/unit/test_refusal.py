@@ -77,6 +77,7 @@ def test_many_keys_are_counted(options: Options) -> None:
         ),
         ({"offered": ("gssapi-with-mic",), "tried": {"gssapi-with-mic": ["not tried: no ticket"]}}, "kinit"),
         ({"too_many": True, "offered": ()}, "IdentitiesOnly yes"),
+        ({"too_many": True, "offered": ("password",)}, "PreferredAuthentications password"),
     ],
 )
 def test_the_next_step(options: Options, given: dict[str, Any], advice: str) -> None:
