@@ -279,19 +279,6 @@ def test_command_line_runs_local_commands(pyssh: Client, openssh: Server, termin
     shown.expect(r"after\|")
 
 
-def test_local_command_is_interrupted_without_harm(pyssh: Client, openssh: Server, terminal: OpenTerminal) -> None:
-    pyssh.aim(openssh, "EnableEscapeCommandline yes", "PermitLocalCommand yes")
-    shown = open_cat(terminal, pyssh)
-    shown.send("~C")
-    shown.expect("ssh>")
-    shown.send('!echo wait""ing; sleep 1000\r')
-    shown.expect("waiting\r\n")
-    shown.send("\x03")
-    wait_until(lambda: in_session(shown), "raw mode again")
-    shown.send("after|")
-    shown.expect(r"after\|")
-
-
 def test_command_line_is_edited(pyssh: Client, openssh: Server, terminal: OpenTerminal) -> None:
     pyssh.aim(openssh, "EnableEscapeCommandline yes", "PermitLocalCommand yes")
     shown = open_cat(terminal, pyssh)
