@@ -115,13 +115,12 @@ def test_new_sizes(pyssh: Client, openssh: Server, terminal: OpenTerminal, path:
     shown = terminal("-t", "box", f'bash -c "{program}"')
     shown.expect("up\r\n")
     wait_until(shown.is_raw, "raw mode")
-    for rows, columns in ((44, 99), (20, 70)):
-        shown.resize(rows, columns)
-        shown.expect(f"{rows} {columns}\r\n")
+    shown.resize(44, 99)
+    shown.expect("44 99\r\n")
     shown.send("\x03")
     shown.wait()
     cast = Cast(path)
-    assert [data for _, code, data in cast.events if code == "r"] == ["99x44", "70x20"]
+    assert [data for _, code, data in cast.events if code == "r"] == ["99x44"]
     order = [data for _, code, data in cast.events if code == "r" or "44 99" in data]
     assert order[:2] == ["99x44", "44 99\r\n"]
 
