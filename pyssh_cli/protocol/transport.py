@@ -42,14 +42,12 @@ from pyssh_cli.protocol.packet import (
     Sealer,
     SendBuffer,
 )
+from pyssh_cli.protocol.rekeying import KeyAge
 from pyssh_cli.protocol.version import VersionExchange
 from pyssh_cli.wire import Reader, string, uint32
 
 READ_SIZE = 1024 * 1024
 """How much one read of the socket may bring; measured in benchmarks/."""
-
-MAX_PACKETS = 1 << 31
-"""Packets under one set of keys before a rekeying (RFC 4344 section 3.1)."""
 
 MAX_EXT_INFOS = 16
 """SSH_MSG_EXT_INFO in one connection; RFC 8308 section 2.4 gives a server two occasions."""
@@ -155,13 +153,8 @@ class Transport:
         self.bytes_sent = 0
         """On the wire, packets only; likewise bytes_received."""
         self.bytes_received = 0
-        self._rekey_bytes = 0
-        self._rekey_seconds = 0
-        self._keys_since = 0.0
-        self._sent_before_keys = 0
-        self._received_before_keys = 0
-        self._packets_under_keys = 0
-        self._byte_limit = 1 << 62
+        self._packets = 0
+        self._key_age = KeyAge()
         self._server_takes_ext_info = False
         self._ext_infos = 0
 
@@ -208,7 +201,7 @@ class Transport:
         self.outgoing.end = end
         self.bytes_sent += end - start
         self._send_sequence = (self._send_sequence + 1) & 0xFFFFFFFF
-        self._packets_under_keys += 1
+        self._packets += 1
 
     def send_read(self, prefix: bytes, size: int, count: int, read: Callable[[list[memoryview]], int]) -> int:
         """Send what `read` reads, without a copy: it fills memory in which the packets are then sealed.
@@ -263,27 +256,17 @@ class Transport:
 
     def set_rekey_limit(self, size: int, seconds: int) -> None:
         """RekeyLimit: bytes in either direction (0: what the cipher allows) and seconds (0: no limit)."""
-        self._rekey_bytes = size
-        self._rekey_seconds = seconds
+        self._key_age.limit(size, seconds)
 
     def rekey_deadline(self) -> float | None:
         """When the keys grow too old, on the clock of `rekey_if_due`; None for never and for not known yet."""
-        if not self._rekey_seconds or not self._keys_since or self._kex is not None:
-            return None
-        return self._keys_since + self._rekey_seconds
+        return self._key_age.deadline() if self._kex is None else None
 
     def rekey_if_due(self, now: float) -> None:
         """Begin a key exchange if the limits of data, packets or time ask for it."""
         if self.state is not State.OPEN or not self._authenticated:
             return  # servers do not expect a second key exchange before user authentication is done
-        if not self._keys_since:
-            self._keys_since = now
-        if (
-            self.bytes_sent - self._sent_before_keys >= self._byte_limit
-            or self.bytes_received - self._received_before_keys >= self._byte_limit
-            or self._packets_under_keys >= MAX_PACKETS
-            or (self._rekey_seconds and now - self._keys_since >= self._rekey_seconds)
-        ):
+        if self._key_age.is_over(now, self.bytes_sent, self.bytes_received, self._packets):
             self.rekey()
 
     def rekey(self) -> None:
@@ -353,8 +336,7 @@ class Transport:
         self.agreement_we_send_by = kex.agreed
         if self.strict:
             self._send_sequence = 0
-        self._packets_under_keys = 0
-        self._sent_before_keys = self.bytes_sent
+        self._key_age.sends_anew(self.bytes_sent, self._packets)
         if self._server_takes_ext_info and self.agreement is None:
             # An empty value says that a second EXT_INFO may come during user authentication.
             extension = string(b"ext-info-in-auth@openssh.com") + string(b"0")
@@ -373,12 +355,9 @@ class Transport:
         self._opener = kex.opener(self.session_id)
         if self.strict:
             self._receive_sequence = 0
-        self._received_before_keys = self.bytes_received
-        self._keys_since = 0.0
+        self._key_age.receives_anew(self.bytes_received, kex.byte_limit())
         if self._authenticated:
             self._decompressor = _decompressor(agreement.compression_s2c)
-        own_limit = kex.byte_limit()
-        self._byte_limit = min(own_limit, self._rekey_bytes or own_limit)
         first = self.agreement is None
         self.agreement = agreement
         self._kex = None
@@ -428,7 +407,7 @@ class Transport:
             payload = self._opener.open(buffer, start, size, self._receive_sequence)
             incoming.start = start + size
             self.bytes_received += size
-            self._packets_under_keys += 1
+            self._packets += 1
             self._receive_sequence = (self._receive_sequence + 1) & 0xFFFFFFFF
             if self._decompressor:
                 payload = self._decompressor.decompress(payload)

@@ -11,6 +11,7 @@ import pytest
 from pyssh_cli.errors import NegotiationError, PeerDisconnected, ProtocolError
 from pyssh_cli.log import DEBUG1, DEBUG2
 from pyssh_cli.protocol import messages as m
+from pyssh_cli.protocol import rekeying
 from pyssh_cli.protocol import transport as t
 from pyssh_cli.protocol.packet import PlainSealer
 from pyssh_cli.wire import Reader, boolean, string, text, uint32
@@ -404,8 +405,8 @@ def test_rekey_by_what_the_cipher_allows(cipher: str, limit: int, asked: int) ->
 
 
 def test_rekey_by_packets(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert t.MAX_PACKETS == 1 << 31
-    monkeypatch.setattr(t, "MAX_PACKETS", 20)
+    assert rekeying.MAX_PACKETS == 1 << 31
+    monkeypatch.setattr(rekeying, "MAX_PACKETS", 20)
     link = connected()
     link.transport.rekey_if_due(1.0)
     assert not begun(link)
