@@ -4,7 +4,7 @@ Field names are ssh_config(5)'s keywords in snake case, plurals where a keyword 
 have been expanded in every field that takes them unless said.
 """
 
-from __future__ import annotations
+# No "from __future__ import annotations": a NamedTuple compiles annotations that are strings: 0.5 ms here.
 
 from typing import Literal, NamedTuple
 

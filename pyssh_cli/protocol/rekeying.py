@@ -1,4 +1,4 @@
-"""When the keys of a connection grow old: by data, by packets, by time (RFC 4253 section 9; RFC 4344 section 3)."""
+"""When the keys of a connection grow old: by data, by packets, by time (RFC 4253 section 9, RFC 4344)."""
 
 from __future__ import annotations
 
