@@ -26,7 +26,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.system.asyncssh_server import Settings
 from tests.system.waiting import wait_until
 
 HERE = Path(__file__).parent
@@ -382,6 +381,8 @@ class Park:
 
     def asyncssh(self, **settings: object) -> Server:
         """The server of `asyncssh_server`, where "guest" has a password. `settings` are fields of `Settings`."""
+        from tests.system.asyncssh_server import Settings  # not all who start servers have AsyncSSH
+
         password = "an easy password"
         names = ("ed25519", "ecdsa-256", "ecdsa-384", "ecdsa-521", "rsa-3072")
         defaults = Settings(
