@@ -76,6 +76,8 @@ class Connection:
         self.owner: MainOwner | None = None
         self.openers: dict[str, Opener] = {}
         self.when_authenticated: list[Callable[[], None]] = []
+        self.say_lost: Callable[[str], None] = log.error
+        """Told in a line when a connection that stood has ended, however much its owners had still to do."""
         self.may_open_early = True
         """Whether the main owner may ask for its channel before the user is known to be let in."""
         self._forwards: Forwards | None = None
@@ -116,7 +118,7 @@ class Connection:
         """Ask for a channel of this kind; `window` is how much of it may come before anything is consumed, and
         `max_window` how much that may become."""
         channel = self.channels.open(kind, fields, window, max_window)
-        self._owners.add(channel, owner)
+        self._belongs(channel, owner)
         return channel
 
     def accept_channel(
@@ -124,8 +126,13 @@ class Connection:
     ) -> ch.Channel:
         """Confirm a channel that the server asks for. Outside its opener, `flush_soon` must follow."""
         channel = self.channels.accept(request, window)
-        self._owners.add(channel, owner)
+        self._belongs(channel, owner)
         return channel
+
+    def _belongs(self, channel: ch.Channel, owner: ChannelOwner) -> None:
+        self._owners.add(channel, owner)
+        if self._closed:  # nobody will ever answer; who comes this late hears what all others have heard
+            self._loop.call_soon(owner.connection_ended)
 
     def refuse_channel(self, request: ch.OpenRequested, reason: int, why: str) -> None:
         """Refuse it, with a reason code of RFC 4254 section 5.1. Likewise."""
@@ -188,7 +195,7 @@ class Connection:
         host = self._options.hostname
         if self.authenticated and self.owner:
             how = f"lost: {error.strerror}" if error else "closed by remote host."
-            self._log.error(f"Connection to {host} {how}")
+            self.say_lost(f"Connection to {host} {how}")
             self.owner.connection_ended()
             self._owners.connection_ended()
             return
@@ -488,6 +495,25 @@ class Connection:
             self._said_goodbye = True
             self.transport.disconnect(reason, description)
             self.flush()
+
+    def hand_on(self) -> tuple[Forwards | None, Tunnel | None]:
+        """The connection is lost and another is to follow: what came over this one is closed, and what it does not
+        take along, listeners and a network device, is the caller's now (`take_over`)."""
+        forwards, tunnel = self._forwards, self.tunnel
+        self._forwards = self.tunnel = None
+        if forwards:
+            forwards.pause()
+        self._owners.connection_ended()
+        self.close()
+        return forwards, tunnel
+
+    def take_over(self, forwards: Forwards | None, tunnel: Tunnel | None) -> None:
+        """Go on with what a lost connection has handed on, now that the user is in."""
+        self._forwards, self.tunnel = forwards, tunnel
+        if forwards:
+            forwards.go_on(self)
+        if tunnel:
+            tunnel.go_on(self)
 
     def close(self) -> None:
         """Disconnect in good order (RFC 4253 section 11.1) and give the socket back."""

@@ -20,33 +20,38 @@ if TYPE_CHECKING:
 
 
 def reach(
-    options: Options, log: Log, deadline: float | None, meanwhile: Callable[[], None]
+    options: Options,
+    log: Log,
+    deadline: float | None,
+    meanwhile: Callable[[], None],
+    loop: Loop | None = None,
 ) -> tuple[Carrier, Loop]:
-    """What carries a connection to the host, and the loop that waits for it. ProxyJump is `jump`'s.
+    """What carries a connection to the host, and the loop that waits for it: a new one, or that which is given.
+    ProxyJump is `jump`'s.
 
     `meanwhile` is called once, as soon as something is under way. Raises NetworkError.
     """
     if options.proxy_command:
-        return _by_command(options, log, deadline, meanwhile)
+        return _by_command(options, log, deadline, meanwhile, loop)
     if options.proxy:
-        return _by_proxy(options, log, deadline, meanwhile)
+        return _by_proxy(options, log, deadline, meanwhile, loop)
     from pyssh_cli.net.tcp import SocketCarrier, connect
 
     sock, address = connect(options, log, deadline, meanwhile)
     log.debug1("Connection established.")
     from pyssh_cli.net.loop import Loop
 
-    loop = Loop()
+    loop = loop or Loop()
     return SocketCarrier(loop, sock, address, f"{address} port {options.port}"), loop
 
 
 def _by_command(
-    options: Options, log: Log, deadline: float | None, meanwhile: Callable[[], None]
+    options: Options, log: Log, deadline: float | None, meanwhile: Callable[[], None], loop: Loop | None
 ) -> tuple[Carrier, Loop]:
     from pyssh_cli.net import process
     from pyssh_cli.net.loop import Loop
 
-    loop = Loop()
+    loop = loop or Loop()
     configured = options.proxy_command or ""
     if configured == "-":
         log.debug1("Using stdin and stdout for the connection (ProxyCommand -)")
@@ -77,7 +82,7 @@ def _peer_of(getpeername: Callable[[], object]) -> str:
 
 
 def _by_proxy(
-    options: Options, log: Log, deadline: float | None, meanwhile: Callable[[], None]
+    options: Options, log: Log, deadline: float | None, meanwhile: Callable[[], None], loop: Loop | None
 ) -> tuple[Carrier, Loop]:
     from pyssh_cli.config.proxies import parse_proxy
     from pyssh_cli.net.loop import Loop
@@ -86,7 +91,7 @@ def _by_proxy(
     proxy = parse_proxy(options.proxy or "")
     if proxy.scheme != "socks5":
         sock = _through(proxy, options.hostname, options, log, deadline, meanwhile)
-        loop = Loop()
+        loop = loop or Loop()
         return SocketCarrier(loop, sock, "", f"{options.hostname} port {options.port} by way of the proxy"), loop
     failure: NetworkError | None = None
     for address in look_up(options):
@@ -98,7 +103,7 @@ def _by_proxy(
             log.debug1(str(error))
             failure = error
             continue
-        loop = Loop()
+        loop = loop or Loop()
         return SocketCarrier(loop, sock, address, f"{address} port {options.port}"), loop
     raise failure or NetworkError(f"ssh: Could not resolve hostname {options.hostname}: no address")
 

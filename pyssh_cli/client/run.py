@@ -4,7 +4,9 @@ on it."""
 from __future__ import annotations
 
 import gc
+import os
 import signal
+from collections.abc import Callable
 from importlib import import_module
 from itertools import pairwise
 from time import monotonic
@@ -59,27 +61,26 @@ def run(options: Options, log: Log, handed_on: HandedOn | None = None) -> int:
         way = way_to(way[0], handed_on or HandedOn())
     patience = Patience(leg.options.connect_timeout for leg in way)
     carrier, loop = reach(way[0].options, way[0].log, patience.deadline(), _meanwhile)
-    session: Session | StdioForward | None = None
-    connections: list[Connection] = []
+    life = Life(loop)
     try:
-        _connect(way, loop, carrier, patience, connections)
-        connection = connections[-1]
-        _meanwhile()
-        log.debug1(f"Authenticating to {options.hostname}:{options.port} as '{options.user}'")
-        session = _main_owner(options, log, loop, connection)
-        connection.owner = session
-        _after_login(options, log, loop, session, connection)
-        _establish(way, connections, loop, patience)
+        life.begin(way, carrier, patience)
+        session = life.session
+        assert session is not None
         from pyssh_cli.terminal.signals import guard_terminal
 
         _end_on_signals()
         if session.raw:
-            guard_terminal(session.raw, lambda: loop.call_soon(session.window_changed))
-        signal.signal(signal.SIGWINCH, lambda _number, _frame: loop.call_soon(session.window_changed))
+            guard_terminal(session.raw, lambda: loop.call_soon(life.window_changed))
+        signal.signal(signal.SIGWINCH, lambda _number, _frame: loop.call_soon(life.window_changed))
         loop.wake_on_signals()
         gc.freeze()
         gc.enable()
-        connection.run_until(session.finished, None, str)
+        if options.reconnect:
+            from pyssh_cli.client.reconnect import Reconnecting, can_reconnect
+
+            if can_reconnect(options, way[0].options, tty=session.tty and os.isatty(0)):
+                return Reconnecting(life, way).run()
+        life.connections[-1].run_until(session.finished, None, str)
         return session.exit_status()
     except Killed as killed:
         if killed.number == signal.SIGTERM and options.session_type == "none":
@@ -88,13 +89,61 @@ def run(options: Options, log: Log, handed_on: HandedOn | None = None) -> int:
         return 255
     finally:
         _ignore_signals()
-        if session:
-            session.close()
-        for one in reversed(connections):  # the innermost first: its farewell travels in the others
-            one.close()
-        if not connections:
-            carrier.close()
+        life.close()
         loop.close()
+
+
+class Life:
+    """One connection's life, inside those of jump hosts if need be, and its session's. It can be begun again once
+    it is closed."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.connections: list[Connection] = []
+        self.session: Session | StdioForward | None = None
+        self._carrier: Carrier | None = None
+
+    def begin(
+        self,
+        way: list[Leg],
+        carrier: Carrier,
+        patience: Patience,
+        restore: Callable[[Connection], None] | None = None,
+    ) -> None:
+        """Make the connections of `way`, on `carrier`, and let the user in. Raises PysshError.
+
+        The forwards of the options are begun, or those of a connection before this one: `restore` is called for
+        that in their place.
+        """
+        self._carrier = carrier
+        options, log, _ = way[-1]
+        _connect(way, self.loop, carrier, patience, self.connections)
+        connection = self.connections[-1]
+        _meanwhile()
+        log.debug1(f"Authenticating to {options.hostname}:{options.port} as '{options.user}'")
+        if restore:
+            connection.when_authenticated.append(lambda: restore(connection))
+        else:
+            _begin_forwards(options, log, self.loop, connection)
+        self.session = connection.owner = _main_owner(options, log, self.loop, connection)
+        _after_login(options, log, self.loop, self.session, connection)
+        _establish(way, self.connections, self.loop, patience)
+
+    def window_changed(self) -> None:
+        """The terminal's window has another size now."""
+        if self.session:
+            self.session.window_changed()
+
+    def close(self) -> None:
+        """End the session and the connections, as far as they are not at an end."""
+        if self.session:
+            self.session.close()
+        for one in reversed(self.connections):  # the innermost first: its farewell travels in the others
+            one.close()
+        if self._carrier and not self.connections:
+            self._carrier.close()
+        self.connections = []
+        self.session = self._carrier = None
 
 
 def _after_login(
@@ -159,14 +208,18 @@ def _establish(way: list[Leg], connections: list[Connection], loop: Loop, patien
         raise
 
 
-def _main_owner(options: Options, log: Log, loop: Loop, connection: Connection) -> Session | StdioForward:
-    """The session, or -W's channel in its place; forwards begin with it."""
+def _begin_forwards(options: Options, log: Log, loop: Loop, connection: Connection) -> None:
+    """Arrange that forwards begin once the user is in."""
     if options.local_forwards or options.remote_forwards or options.tunnel != "no":
         from pyssh_cli.client.forwarding.start import start_forwards
 
         connection.when_authenticated.append(lambda: start_forwards(options, log, loop, connection))
         # A command that must not run when a forward fails is not asked for before that is known.
         connection.may_open_early = not options.exit_on_forward_failure
+
+
+def _main_owner(options: Options, log: Log, loop: Loop, connection: Connection) -> Session | StdioForward:
+    """The session, or -W's channel in its place."""
     if options.stdio_forward:
         from pyssh_cli.client.forwarding.stdio import StdioForward
 

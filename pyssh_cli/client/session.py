@@ -12,7 +12,7 @@ from pyssh_cli.client.connection import Connection
 from pyssh_cli.client.output import Output
 from pyssh_cli.config.options import Options
 from pyssh_cli.config.patterns import matches_pattern
-from pyssh_cli.errors import NetworkError, PysshError
+from pyssh_cli.errors import PysshError
 from pyssh_cli.log import Log, printable
 from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol import channels as ch
@@ -151,7 +151,7 @@ class Session:
             self._on_request(event)
         elif isinstance(event, ch.OpenRefused):
             reason = ch.OPEN_FAILURES.get(event.reason, "unknown reason")
-            raise NetworkError(f"channel 0: open failed: {reason}: {printable(event.message)}")
+            raise PysshError(f"channel 0: open failed: {reason}: {printable(event.message)}")
         elif isinstance(event, ch.Eof):
             self._log.debug2("channel 0: rcvd eof")
         elif isinstance(event, ch.Closed):
@@ -228,7 +228,9 @@ class Session:
     def _record(self) -> None:
         """Record what the terminal shows from now on, if that is wanted (SessionRecord)."""
         path = self._options.session_record
-        if path is not None:
+        if self._recording:
+            self._recording.resized(*window_size(STDIN)[:2])
+        elif path is not None:
             from pyssh_cli.client.recording import Recording
 
             env = {"TERM": self._term(), "SHELL": os.environ.get("SHELL", "")}
@@ -482,9 +484,18 @@ class Session:
         """Whether the session is over, and all that it printed has been written."""
         if self.ended_by_user or self._timed_out:
             return True
-        if not self._closed or any(output.waiting for output in self._outputs.values()):
+        if not self._closed or not self.all_written():
             return False
         return not self._connection.still_open(self)
+
+    def all_written(self) -> bool:
+        """Whether what came has gone to our descriptors."""
+        return not any(output.waiting for output in self._outputs.values())
+
+    @property
+    def ended(self) -> bool:
+        """Whether the session has come to an end of its own, whatever becomes of the connection."""
+        return self._exit_status is not None or self.ended_by_user or self._timed_out
 
     def exit_status(self) -> int:
         """What pyssh should end with (ssh(1), EXIT STATUS); the terminal is told that the session is over."""
@@ -494,6 +505,18 @@ class Session:
         status = FAILURE if self._exit_status is None or self.ended_by_user else self._exit_status & 0xFF
         self._log.debug1(f"Exit status {status}")
         return status
+
+    def hand_on(self) -> tuple[RawMode, Recording | None]:
+        """The connection is lost, and another session is to follow: leave the terminal, and give away what that
+        one needs to go on with it (`take_over`)."""
+        recording, self._recording = self._recording, None
+        self.close()
+        return self._raw, recording
+
+    def take_over(self, raw: RawMode, recording: Recording | None) -> None:
+        """Go on with the terminal of a session that has handed it on."""
+        self.raw = self._raw = raw
+        self._recording = recording
 
     def close(self) -> None:
         """Leave the terminal and our descriptors as they were found."""

@@ -34,11 +34,11 @@ _ORDER = (
     "setenv", "logverbose", "channeltimeout", "permitremoteopen", "addkeystoagent", "forwardagent",
     "connecttimeout", "tunneldevice", "canonicalizepermittedcnames", "controlpersist", "escapechar", "ipqos",
     "rekeylimit", "streamlocalbindmask", "syslogfacility", "proxy", "proxycommand", "proxyjump",
-    "sessionrecord", "sessionrecordinput",
+    "reconnect", "sessionrecord", "sessionrecordinput",
 )  # fmt: skip
 
 _ONE_A_LINE = frozenset(("identityfile", "certificatefile", "sendenv", "setenv", *FORWARDS))
-_OURS = frozenset(("sessionrecord", "sessionrecordinput"))
+_OURS = frozenset(("reconnect", "sessionrecord", "sessionrecordinput"))
 """Keywords that ssh has not: printed only when something gives them, so that -G is ssh's without them."""
 _EVEN_WITHOUT = frozenset(("connecttimeout", "escapechar"))
 """Printed when their value is None, which is a word of its own; the others are left out."""

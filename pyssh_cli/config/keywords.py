@@ -246,6 +246,7 @@ _ROWS = (
             aliases=("pubkeyacceptedkeytypes",)),
     Keyword("PubkeyAuthentication", choice(_PUBKEY), True, show=true_false, care="done",
             aliases=("dsaauthentication",)),
+    Keyword("Reconnect", flag, False, "reconnect", care="done"),  # ours; ssh has none
     Keyword("RefuseConnection", values.text, care="done"),
     Keyword("RekeyLimit", values.rekey_limit, (0, 0), "rekey_limit", care="done",
             show=lambda limit: f"{limit[0]} {limit[1]}"),
@@ -306,12 +307,17 @@ UNSUPPORTED = {"afstokenpassing", "compressionlevel", "kerberosauthentication", 
 BATCH_ALIVE_INTERVAL = 300
 """Seconds of ServerAliveInterval under BatchMode (Debian's ssh_config(5))."""
 
+RECONNECT_ALIVE_INTERVAL = 20
+"""The same with Reconnect: who is to connect again has to notice first that the other end is gone."""
+
 
 def settled(given: Mapping[str, Any], keyword: str) -> Any:
     """The value that holds when files and flags gave `given`, by keyword: the given one, or the default, which for
     a few keywords depends on others."""
     value = given.get(keyword)
     if keyword == "serveraliveinterval" and value is None:
+        if given.get("reconnect"):
+            return RECONNECT_ALIVE_INTERVAL
         return BATCH_ALIVE_INTERVAL if given.get("batchmode") else 0
     if keyword == "updatehostkeys" and value is None:
         usual = given.get("userknownhostsfile", ()) in {(), ("~/.ssh/known_hosts",)}

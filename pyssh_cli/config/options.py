@@ -50,6 +50,8 @@ class Options(NamedTuple):
     tcp_keep_alive: bool
     server_alive_interval: int
     server_alive_count_max: int
+    reconnect: bool
+    """Whether to connect again when a connection that stood is lost."""
 
     ciphers: tuple[str, ...]
     macs: tuple[str, ...]

@@ -36,6 +36,20 @@ def open_terminal() -> int:
     return os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
 
 
+def in_foreground() -> bool:
+    """Whether there is a controlling terminal, and this process in its foreground: somebody may be asked there."""
+    try:
+        fd = open_terminal()
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
 def read_answer(fd: int, prompt: bytes, *, echo: bool, fresh: bool) -> bytes | None:
     """The line typed on terminal `fd` after `prompt`, without its end; None for Ctrl-D on an empty line.
 

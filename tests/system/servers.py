@@ -192,9 +192,11 @@ def _processes_served_by(pid: int, port: int) -> list[int]:
 
 
 def _kill_all(pids: list[int]) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    """Kill them as one: none sees that another has ended."""
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 def free_port() -> int:
@@ -238,19 +240,30 @@ class Server:
         self.password = password
         self.host_keys = host_keys
         self.directory = directory
+        self._command = command
         for attempt in range(5):
             self.port = free_port()
             self.log = directory / f"{kind}-{self.port}.log"
-            with self.log.open("wb") as log:
-                self._process = subprocess.Popen(
-                    command(self.port), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-                )
-            if wait_until(self._answers_or_died, f"{kind} to start") == "answers":
-                self.running.append(self)
+            if self._starts():
                 return
             if attempt == 4 or b"ddress already in use" not in self.log.read_bytes():
                 break
         raise RuntimeError(f"{kind} does not start:\n{self.log_text()}")
+
+    def _starts(self) -> bool:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command(self.port), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        answers = wait_until(self._answers_or_died, f"{self.kind} to start") == "answers"
+        if answers:
+            self.running.append(self)
+        return answers
+
+    def start_again(self) -> None:
+        """Start the server, which was stopped, on the port that it had. Raises RuntimeError."""
+        if not self._starts():
+            raise RuntimeError(f"{self.kind} does not start again:\n{self.log_text()}")
 
     @property
     def pid(self) -> int:
@@ -264,6 +277,10 @@ class Server:
     def sessions(self) -> list[int]:
         """The processes that serve connections now, and their commands."""
         return _processes_served_by(self.pid, self.port)
+
+    def hang_up(self) -> None:
+        """Kill what serves connections now; new ones are served."""
+        _kill_all(self.sessions())
 
     def stop(self) -> None:
         """Kill the server and all it started; nothing happens when it is stopped already."""

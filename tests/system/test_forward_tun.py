@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -89,6 +91,10 @@ class Namespace:
         done = _ip("-n", self.name, *words)
         done.check_returncode()
         return done.stdout.decode()
+
+    def pids(self) -> list[int]:
+        """The processes in it."""
+        return [int(word) for word in _ip("netns", "pids", self.name).stdout.split()]
 
     def has(self, device: str) -> bool:
         """Whether there is such a device."""
@@ -205,6 +211,27 @@ def test_packets_arrive(
         there.set_up(theirs, their_own)
         assert echoed(here, there, their_own.partition("/")[0]) == "same"
     wait_until(lambda: not here.has(ours), "the device to go with the client")
+
+
+@pytest.mark.beyond_ssh
+def test_the_device_stays_when_the_connection_is_lost(
+    pyssh: Client, aim: Aim, here: Namespace, there: Namespace
+) -> None:
+    aim(options=("Reconnect yes",))
+    mine, their_own = ADDRESSES["IPv4"]
+    with tunnel(pyssh, here, there, "-w", "3:5", ours="tun3", theirs="tun5") as process:
+        here.set_up("tun3", mine)
+        before = here.ip("addr", "show", "tun3")
+        for pid in there.pids():
+            os.kill(pid, signal.SIGKILL)
+        assert process.stderr is not None
+        assert b" again in " in process.stderr.readline()
+        assert here.ip("addr", "show", "tun3") == before
+        wait_until(lambda: there.has("tun5"), "the server's device to come back")
+        there.set_up("tun5", their_own)
+        assert echoed(here, there, their_own.partition("/")[0]) == "same"
+        assert here.ip("addr", "show", "tun3") == before
+    wait_until(lambda: not here.has("tun3"), "the device to go with the client")
 
 
 def test_a_session_beside_it(pyssh: Client, aim: Aim, here: Namespace, there: Namespace, tmp_path: Path) -> None:

@@ -178,6 +178,7 @@ VALUES: dict[str, tuple[str, str]] = {
     "ProxyUseFdpass": _FLAG,
     "PubkeyAcceptedAlgorithms": _KEY_LIST,
     "PubkeyAuthentication": ("yes|no|unbound|host-bound|true|HOST-BOUND|False", "maybe|bound|yes no|''"),
+    "Reconnect": ("yes|no|true|FALSE", ""),
     "RefuseConnection": ("away|\"use the other\"", ""),
     "RekeyLimit": ("1G|500M 1h|default none|default 3600|16|1K|2g 30m|1.5G|0|1T|default 1w|4096k none|1M 0|.5G"
                    "|1G ''|16B",

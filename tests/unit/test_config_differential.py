@@ -186,6 +186,11 @@ def _nothing(theirs: list[str], ours: list[str], case: Case) -> tuple[list[str],
     return [], []
 
 
+def _without_reconnect(theirs: list[str], ours: list[str], case: Case) -> tuple[list[str], list[str]]:
+    """Everything when nothing may connect again, nothing otherwise."""
+    return ([], []) if "reconnect" in str(case).lower() else (theirs, ours)
+
+
 def _beginning(theirs: list[str], ours: list[str], case: Case) -> tuple[list[str], list[str]]:
     """Nothing when our line begins as ssh's does, everything otherwise."""
     return ([], []) if theirs and ours and ours[0].startswith(theirs[0].lower()) else (theirs, ours)
@@ -264,6 +269,8 @@ INTENDED: tuple[Intent | Wording | Apart | Beside, ...] = (
     Intent("warnweakcrypto obscurekeystroketiming channeltimeout tag versionaddendum refuseconnection",
            "newer than 9.2", _nothing),
     Intent("sessionrecord sessionrecordinput", "ssh records nothing", _nothing),
+    Intent("reconnect", "ssh does not connect again", _nothing),
+    Intent("serveraliveinterval", "Reconnect has a default of its own", _without_reconnect),
 
     Wording(
         r"percent_expand: failed|percent_dollar_expand: failed|invalid environment variable expansion"

@@ -452,6 +452,22 @@ def test_keywords_that_ssh_has_not_are_printed_when_given(
     assert not [line for line in shown if line.startswith("sessionrecord ")]
 
 
+def test_reconnect_is_off_and_has_keep_alive_messages_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert KEYWORDS["reconnect"].default is False
+
+    def shown(text: str, *words: str) -> list[str]:
+        found = dumped(tmp_path, text, capsys, *words)
+        return [line for line in found if line.startswith(("reconnect", "serveraliveinterval"))]
+
+    assert shown("Port 7\n") == ["serveraliveinterval 0"]
+    assert shown("Reconnect yes\n") == ["serveraliveinterval 20", "reconnect yes"]
+    assert shown("Reconnect yes\nBatchMode yes\n") == ["serveraliveinterval 20", "reconnect yes"]
+    assert shown("Reconnect yes\nServerAliveInterval 0\n") == ["serveraliveinterval 0", "reconnect yes"]
+    assert shown("Reconnect yes\n", "-oReconnect=no") == ["serveraliveinterval 0", "reconnect no"]
+
+
 def test_printing_imports_nothing_heavy() -> None:
     code = (
         "import sys; from pyssh_cli.cli import main; main(['-F', 'none', '-G', 'h']); main(['-Q', 'key']);"

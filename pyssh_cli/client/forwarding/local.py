@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -66,14 +67,18 @@ class LocalForward:
         self._listener.close()
 
     def _accepted(self, sock: socket.socket, address: Any) -> None:
+        forward = self._forward
+        originator = _NOWHERE if sock.family == socket.AF_UNIX else (str(address[0]), int(address[1]))
+        if forward.socks:
+            _SocksClient(self._context, sock, originator)
+        else:
+            self._context.serve(sock, partial(self._open, sock, originator))
+
+    def _open(self, sock: socket.socket, originator: tuple[str, int]) -> None:
         forward, log = self._forward, self._context.log
         listens = forward.listen_path or f"port {forward.listen_port}"
         to = forward.path or f"{forward.host or 'socks'} port {forward.port}"
         log.debug1(f"Connection to {listens} forwarding to {to} requested.")
-        originator = _NOWHERE if sock.family == socket.AF_UNIX else (str(address[0]), int(address[1]))
-        if forward.socks:
-            _SocksClient(self._context, sock, originator)
-            return
         relay = self._context.relay(f"{listens} for {to}")
         relay.connect(sock)
         relay.open(*direct_channel(forward.host, forward.port, forward.path, originator))
@@ -135,7 +140,7 @@ class _SocksClient:
             return
         if self._handshake.target is not None:
             self._leave()
-            self._open(*self._handshake.target)
+            self._context.serve(self._socket, partial(self._open, *self._handshake.target))
 
     def _answer(self, answer: bytes) -> None:
         """A few bytes, which a socket has room for; one that has none is in nobody's use."""

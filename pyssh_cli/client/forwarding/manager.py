@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
 
 from pyssh_cli.client.connection import Connection
 from pyssh_cli.client.forwarding.context import Context
@@ -17,12 +20,23 @@ from pyssh_cli.net.loop import Loop
 from pyssh_cli.net.resolve import Resolver
 from pyssh_cli.protocol import channels as ch
 
+if TYPE_CHECKING:
+    from pyssh_cli.client.reconnect import Waits
+
+TRIES_FOR_A_PORT = 6
+"""How often the next connection asks for the port that the server has allocated for the one before, three
+quarters of a minute, until it takes any."""
+
 Done = Callable[[bool, int], None]
 """Told whether a forward stands, and the port it listens on (0 for a socket)."""
 
 
 class Forwards:
-    """The forwards of `connection`. `start` is for the moment when the user is in."""
+    """The forwards of `connection`. `start` is for the moment when the user is in.
+
+    They outlive a connection that is lost when another follows: between `pause` and `go_on` listeners stay, and
+    who connects to them waits.
+    """
 
     def __init__(self, options: Options, log: Log, loop: Loop, connection: Connection) -> None:
         self._options = options
@@ -30,6 +44,8 @@ class Forwards:
         self._context = Context(options, log, loop, connection, Resolver(loop))
         self._local: dict[Forward, LocalForward] = {}
         self._remote: list[RemoteForward] = []
+        self._wanted: dict[Forward, int] = {}
+        """The remote ones that the next connection asks for again, and the port that each had."""
         self._unsettled = 0
         self.when_settled: Callable[[], None] | None = None
         """Called once the server has answered for all the remote forwards of the options."""
@@ -49,13 +65,13 @@ class Forwards:
         if stand and not any(stand):
             self._log.error("Could not request local forwarding.")
         for forward in self._options.remote_forwards:
+            self._wanted[forward] = forward.listen_port
             self._add_remote(forward, self._on_first_settled)
 
     def _on_first_settled(self, forward: Forward, stands: bool) -> None:
         if stands:
             return
-        listens = f"path {forward.listen_path}" if forward.listen_path else f"port {forward.listen_port}"
-        message = f"remote port forwarding failed for listen {listens}"
+        message = f"remote port forwarding failed for listen {_listens(forward)}"
         if self._options.exit_on_forward_failure:
             raise PysshError(f"Error: {message}")
         self._log.info(f"Warning: {message}")
@@ -94,10 +110,13 @@ class Forwards:
         """
         if forward.kind == "remote":
             there = self._find_remote(forward)
+            wanted = there.forward if there else self._find_wanted(forward)
+            if wanted:
+                self._wanted.pop(wanted, None)
             if there:
                 self._remote.remove(there)
                 there.cancel()
-            return there is not None
+            return wanted is not None
         known = next((one for one in self._local if _place(one) == _place(forward)), None)
         if known is None:
             return False
@@ -114,6 +133,57 @@ class Forwards:
         for one in self._local.values():
             one.close()
         self._local.clear()
+        if self._context.waiting:
+            self._context.waiting.close()
+
+    # From one connection to the next ----------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """The connection is lost: who connects to us waits for the next one."""
+        from pyssh_cli.client.forwarding.waiting import WaitingRoom
+
+        context = self._context
+        context.waiting = context.waiting or WaitingRoom(context.loop, self._log)
+        self._remote.clear()
+        self._unsettled = 0
+
+    def go_on(self, connection: Connection) -> None:
+        """Forward over another connection, now that the user is in: who waits is served, and the server is asked
+        for all remote forwards again, until it grants them."""
+        from pyssh_cli.client.reconnect import Waits
+
+        context = self._context
+        context.connection = connection
+        waiting, context.waiting = context.waiting, None
+        for forward, port in list(self._wanted.items()):
+            self._ask_again(connection, forward, port, Waits())
+        if waiting:
+            waiting.serve_all()
+
+    def _ask_again(self, connection: Connection, forward: Forward, port: int, waits: Waits) -> None:
+        context = self._context
+        if connection is not context.connection or context.waiting or forward not in self._wanted:
+            return
+
+        def answered(stands: bool) -> None:
+            if stands:
+                self._wanted[forward] = one.port
+                if waits.taken:
+                    self._log.info(f"Remote forwarding for listen {_listens(forward)} stands again.")
+                return
+            self._remote.remove(one)
+            if not waits.taken:
+                self._log.info(
+                    f"Warning: remote port forwarding failed for listen {_listens(forward)}"
+                    " (the server may still hold it for the lost connection); asking again until it succeeds"
+                )
+            when = monotonic() + waits.next()
+            asked = forward.listen_port if waits.taken >= TRIES_FOR_A_PORT else port
+            context.loop.call_at(when, partial(self._ask_again, connection, forward, asked, waits))
+
+        one = RemoteForward(context, forward, answered)
+        one.port = port
+        self._register(one)
 
     def _add_local(self, forward: Forward) -> bool:
         if forward in self._local:
@@ -127,24 +197,21 @@ class Forwards:
 
     def _find_remote(self, forward: Forward) -> RemoteForward | None:
         place = _place(forward)
-        for one in self._remote:
-            if _place(one.forward) == place or (
-                one.forward.listen_path is None
-                and not one.forward.listen_port
-                and _place(one.forward._replace(listen_port=one.port)) == place
-            ):
-                return one
-        return None
+        return next((one for one in self._remote if _is_at(one.forward, one.port, place)), None)
+
+    def _find_wanted(self, forward: Forward) -> Forward | None:
+        place = _place(forward)
+        return next((one for one, port in self._wanted.items() if _is_at(one, port, place)), None)
 
     def _add_remote(self, forward: Forward, settled: Callable[[Forward, bool], None]) -> None:
-        for kind in (TCP, STREAMLOCAL):
-            self._context.connection.openers[kind] = self._on_open
         if any(one.forward == forward for one in self._remote):
             return
         self._unsettled += 1
 
         def answered(stands: bool) -> None:
             self._unsettled -= 1
+            if stands:
+                self._wanted[forward] = one.port
             settled(forward, stands)
             if not self._unsettled and self.when_settled:
                 ready, self.when_settled = self.when_settled, None
@@ -153,6 +220,11 @@ class Forwards:
                 self._remote.remove(one)
 
         one = RemoteForward(self._context, forward, answered)
+        self._register(one)
+
+    def _register(self, one: RemoteForward) -> None:
+        for kind in (TCP, STREAMLOCAL):
+            self._context.connection.openers[kind] = self._on_open
         self._remote.append(one)
         one.request()
 
@@ -167,7 +239,20 @@ class Forwards:
             forward.open(request)
 
 
+def _listens(forward: Forward) -> str:
+    return f"path {forward.listen_path}" if forward.listen_path else f"port {forward.listen_port}"
+
+
 def _place(forward: Forward) -> tuple[str, str | None, int, str | None]:
     """Where it listens, and on which side."""
     side = "remote" if forward.kind == "remote" else "local"
     return side, forward.listen_host, forward.listen_port, forward.listen_path
+
+
+def _is_at(forward: Forward, port: int, place: tuple[str, str | None, int, str | None]) -> bool:
+    """Whether a remote forward, which the server has given `port` if it asked for any, is the one at `place`."""
+    return _place(forward) == place or (
+        forward.listen_path is None
+        and not forward.listen_port
+        and _place(forward._replace(listen_port=port)) == place
+    )

@@ -73,7 +73,7 @@ class RemoteForward:
             f"remote forward {'success' if success else 'failure'} for: listen"
             f" {f.listen_path or f'{f.listen_host or str()}:{f.listen_port}'}, connect {self.target()}"
         )
-        if success and f.listen_path is None and not f.listen_port:
+        if success and f.listen_path is None and not self.port:
             try:
                 port = Reader(fields).uint32()
             except WireError:

@@ -7,7 +7,9 @@ of a point-to-point device has its address family before it, by the numbers that
 from __future__ import annotations
 
 import os
+from functools import partial
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from pyssh_cli.client.connection import Connection
 from pyssh_cli.config.options import Options
@@ -17,6 +19,9 @@ from pyssh_cli.net.loop import Loop
 from pyssh_cli.net.tun import MAX_FRAME, open_device
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.wire import string, uint32
+
+if TYPE_CHECKING:
+    from pyssh_cli.client.reconnect import Waits
 
 KIND = "tun@openssh.com"
 
@@ -45,15 +50,37 @@ class Tunnel:
         self._turned_away = False
         self._waiting = b""  # a packet that is larger than the rest of the window
         self.settled = False
-        local, remote = options.tunnel_device
+        self._waits: Waits | None = None
+        local, _ = options.tunnel_device
         mode = MODES[options.tunnel]
         log.debug1(f"Requesting tun unit {ANY_UNIT if local is None else local} in mode {mode}")
         self._fd, self.device = open_device(ethernet=self._ethernet, number=local)
         log.debug1(f"Tunnel forwarding using interface {self.device}")
-        fields = uint32(mode) + uint32(ANY_UNIT if remote is None else remote)
-        self._channel = connection.open_channel(KIND, fields, self)
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask the server for its device."""
+        _, remote = self._options.tunnel_device
+        fields = uint32(MODES[self._options.tunnel]) + uint32(ANY_UNIT if remote is None else remote)
         self._head = b""
-        connection.flush_soon()
+        self._channel = self._connection.open_channel(KIND, fields, self)
+        self._connection.flush_soon()
+
+    def go_on(self, connection: Connection) -> None:
+        """Use another connection, after one that was lost: what is set up on the device here stays. The server may
+        hold its own for the lost one yet, and is asked until it does not."""
+        from pyssh_cli.client.reconnect import Waits
+
+        self._connection = connection
+        self._waits = Waits()
+        self._turned_away = False
+        self._waiting = b""
+        if self._fd >= 0:
+            self._ask()
+
+    def _ask_again(self, connection: Connection) -> None:
+        if connection is self._connection and self._fd >= 0:
+            self._ask()
 
     # What the connection tells us -------------------------------------------------------------------------------
 
@@ -77,10 +104,15 @@ class Tunnel:
             self._connection.channels.reply(event.channel, False)
 
     def _on_refused(self, event: ch.OpenRefused) -> None:
-        self.settled = True
-        self.close()
         self._log.debug1(f"the server opens no tunnel: {printable(event.message)}")
         message = "Tunnel forwarding failed"
+        if self._waits:
+            if not self._waits.taken:
+                self._log.error(f"{message}; asking again until it succeeds")
+            self._loop.call_at(monotonic() + self._waits.next(), partial(self._ask_again, self._connection))
+            return
+        self.settled = True
+        self.close()
         if self._options.exit_on_forward_failure:
             raise PysshError(message)
         self._log.error(message)
@@ -98,14 +130,20 @@ class Tunnel:
         self.close()
 
     def connection_ended(self) -> None:
-        self.close()
+        if self._options.reconnect:
+            self._read_no_more()
+        else:
+            self.close()
+
+    def _read_no_more(self) -> None:
+        if self._reading:
+            self._loop.watch(self._fd)
+            self._reading = False
 
     def close(self) -> None:
         """Give the device back."""
         if self._fd >= 0:
-            if self._reading:
-                self._loop.watch(self._fd)
-                self._reading = False
+            self._read_no_more()
             os.close(self._fd)
             self._fd = -1
 
