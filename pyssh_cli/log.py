@@ -10,7 +10,11 @@ import os
 import select
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from time import monotonic
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from pyssh_cli.waiting import WaitingLine
 
 QUIET, FATAL, ERROR, INFO, VERBOSE, DEBUG1, DEBUG2, DEBUG3 = range(-1, 7)
 
@@ -43,6 +47,13 @@ SYSLOG_SIZE = 900
 PATIENCE = 2000
 """Milliseconds that a line may wait for a stderr that is full."""
 
+TELL_AFTER = 1.5
+"""Seconds after which a person at a terminal is told what is being waited for."""
+
+TELL_AGAIN = 1.0
+"""Seconds between two such looks, for the time shown and for what is waited for by then."""
+
+NEVER = float("inf")
 
 LONGEST = 1021
 """Characters of a line of an error that are shown, as by ssh: a file may have lines of any length."""
@@ -122,6 +133,10 @@ class Log:
         self._file: TextIO | None = None
         self._syslog = False
         self._silent = False
+        self.tells_waits = False
+        """Whether somebody may be there to be told what is being waited for (not -q, not -v, not BatchMode)."""
+        self._tell_at = 0.0
+        self._waiting: WaitingLine | None = None
 
     def open_file(self, path: str) -> None:
         """Append to `path` instead of stderr (-E). Raises OSError."""
@@ -144,6 +159,49 @@ class Log:
             self._silent = self.level < DEBUG1
             return self._silent
         return True
+
+    # What is being waited for -----------------------------------------------------------------------------------
+
+    def tell_at(self) -> float:
+        """When to call `waits_for`, should there be something to wait for until then (time.monotonic); NEVER where
+        nobody is to be told, as without a terminal. The first call begins the time."""
+        if not self._tell_at:
+            self._tell_at = monotonic() + TELL_AFTER if self._has_reader() else NEVER
+        return self._tell_at
+
+    def tell_no_waits(self) -> None:
+        """From now on nobody is told what is waited for."""
+        self.clear()
+        self._tell_at = NEVER
+
+    def _has_reader(self) -> bool:
+        plain = self._file is None and not (self._syslog or self._silent or self.raw)
+        return plain and self.tells_waits and os.isatty(2) and os.environ.get("TERM", "dumb") not in {"", "dumb"}
+
+    def waits_for(self, what: str) -> None:
+        """Show what is being waited for, on a line that is gone before anything else is said there (`clear`).
+
+        To be called again at `tell_at`. Names in it may be anybody's: it is cleaned. Nothing is shown of nothing,
+        nor while the terminal is raw.
+        """
+        now = monotonic()
+        if not what or self.raw or self._silent:
+            self.clear()
+        elif self._waiting is None:
+            from pyssh_cli.waiting import WaitingLine
+
+            self._waiting = WaitingLine(now - TELL_AFTER)
+        if self._waiting is not None:
+            self._waiting.show(what)
+        self._tell_at = now + TELL_AGAIN
+
+    def clear(self) -> None:
+        """Take that line off, for something else is to be on the terminal; it may come back after a while."""
+        if self._waiting is not None:
+            self._waiting.erase()
+            self._waiting = None
+        if self._tell_at and self._tell_at != NEVER:
+            self._tell_at = monotonic() + TELL_AFTER
 
     def enabled(self, rank: int) -> bool:
         """Whether a message of this rank may be shown: ask before making a costly one."""
@@ -168,6 +226,7 @@ class Log:
             return
         if self._silent:
             return
+        self.clear()
         end = "\r\n" if self.raw and self._file is None else "\n"
         body = printable(message, newlines=rank <= INFO)
         if rank <= ERROR and len(body) > LONGEST:

@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.say(FATAL, str(error))
         return error.exit_status
     except KeyboardInterrupt:
+        log.clear()
         return _die_interrupted()
     except BrokenPipeError:
         _drop_stdout()
@@ -93,12 +94,17 @@ def perform(invocation: Invocation) -> int:
             return 1  # as ssh does
     if invocation.debugging:
         log.info(version_line())
+    if invocation.picks:
+        from pyssh_cli.cli.pick import pick
+
+        if not pick(invocation):
+            return FAILED
     explaining = invocation.dump and invocation.debugging
     settings.wants_blocks = explaining
     options = resolve(
         settings,
         invocation.host,
-        SystemNetwork(),
+        SystemNetwork(log),
         log,
         config_file=invocation.config_file,
         command=invocation.command,
@@ -113,6 +119,7 @@ def perform(invocation: Invocation) -> int:
 
         log.forced = lambda place: any(matches_list(place, patterns) for patterns in options.log_verbose)
     if invocation.dump:
+        log.clear()
         from pyssh_cli.config.dump import lines
 
         shown = list(lines(options, settings))

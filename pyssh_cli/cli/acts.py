@@ -32,12 +32,12 @@ class Invocation:
 
     `settings` has what flags and destination give to keywords, with the flag as origin. `command` is the words
     of the command, joined, or None. `syslog` is -y, `control_command` -O's, `stdio_forward` -W's. `unsupported` is
-    the first flag that no connection is made with yet.
+    the first flag that no connection is made with yet. With `picks`, `host` is what is looked for.
     """
 
     __slots__ = (
         "command", "config_file", "control_command", "debugging", "dump", "host", "lists_keys",
-        "log", "log_file", "settings", "stdio_forward", "syslog", "unsupported",
+        "log", "log_file", "picks", "settings", "stdio_forward", "syslog", "unsupported",
     )  # fmt: skip
 
     def __init__(self, log: Log) -> None:
@@ -50,6 +50,7 @@ class Invocation:
         self.syslog = False
         self.dump = False
         self.lists_keys = False
+        self.picks = False
         self.debugging = False
         self.control_command: str | None = None
         self.stdio_forward: Forward | None = None
@@ -142,6 +143,11 @@ def dump(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
 def list_keys(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
     """-Z: print the public keys that would be tried."""
     invocation.lists_keys = True
+
+
+def pick(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
+    """--pick: the person chooses the host."""
+    invocation.picks = True
 
 
 def identity(invocation: Invocation, argument: str) -> None:

@@ -13,7 +13,7 @@ import click
 
 from pyssh_cli.cli import perform
 from pyssh_cli.cli.acts import Answered, Invocation, version_line
-from pyssh_cli.cli.flags import FLAGS, GROUPS, Flag
+from pyssh_cli.cli.flags import FLAGS, GROUPS, OWN_FLAGS, Flag
 from pyssh_cli.cli.invocation import UsageError, parse
 from pyssh_cli.log import Log
 
@@ -46,7 +46,7 @@ class SshCommand(click.Command):
                 raise Answered(self.get_help(ctx))
             if option.name == "version":
                 raise Answered(version_line())
-            flag = FLAGS[str(option.name)[-1]]
+            flag = OWN_FLAGS.get(str(option.name)) or FLAGS[str(option.name)[-1]]
             found.append((flag, values[option.name].pop(0) if flag.argument else ""))
         taken = len(words) - len(rest)
         # A "--" that is the argument of the last flag does not end them.
@@ -66,10 +66,10 @@ class SshCommand(click.Command):
         for group in GROUPS:
             rows = [
                 (
-                    f"-{flag.letter} {flag.argument}".rstrip(),
+                    f"{flag.spelled} {flag.argument}".rstrip(),
                     flag.help + ("" if flag.ready else " Not supported yet."),
                 )
-                for flag in FLAGS.values()
+                for flag in (*FLAGS.values(), *OWN_FLAGS.values())
                 if flag.group == group
             ]
             with formatter.section(group):
@@ -91,6 +91,7 @@ pyssh = SshCommand(
     "pyssh",
     params=[
         *(_option(letter) for letter in FLAGS),
+        *(click.Option([f"--{row.letter}"], count=True, help=row.help) for row in OWN_FLAGS.values()),
         click.Option(["--help"], is_flag=True, help="Show this and exit."),
         click.Option(["--version"], is_flag=True, help="Show the version and exit."),
     ],

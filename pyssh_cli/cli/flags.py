@@ -25,6 +25,11 @@ class Flag(NamedTuple):
     act: acts.Act
     ready: bool = True
 
+    @property
+    def spelled(self) -> str:
+        """The flag as it is typed: ours are whole words, and leave the letters to ssh."""
+        return f"-{self.letter}" if len(self.letter) == 1 else f"--{self.letter}"
+
 
 _CONNECTION = "Connection"
 _TRUST = "Identity and algorithms"
@@ -104,6 +109,14 @@ _ROWS = (
 
 FLAGS: dict[str, Flag] = {row.letter: row for row in _ROWS}
 """Every flag by its letter."""
+
+_OWN_ROWS = (
+    Flag("pick", "", _CONNECTION, "Choose the host from a list; DESTINATION, if given, is what to look for.",
+         acts.pick),
+)  # fmt: skip
+
+OWN_FLAGS: dict[str, Flag] = {row.letter: row for row in _OWN_ROWS}
+"""Flags that ssh does not have, by their words."""
 
 
 def usage() -> str:

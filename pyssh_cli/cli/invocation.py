@@ -34,9 +34,10 @@ def parse(arguments: Sequence[str], log: Log, read_flags: ReadFlags) -> Invocati
     """
     invocation = Invocation(log)
     words, ended = _act_on_flags(list(arguments), invocation, read_flags)
-    if not words:
+    if not words and not invocation.picks:
         raise UsageError
-    _take_destination(words.pop(0), invocation)
+    if words:
+        _take_destination(words.pop(0), invocation)
     if not ended:
         words, _ = _act_on_flags(words, invocation, read_flags)
     if words:

@@ -27,6 +27,9 @@ it: somebody may have to be asked, or to touch a key."""
 BATCH_SECONDS = 60.0
 """How long a signature may take in BatchMode, where nobody watches."""
 
+TOUCH = "Waiting for the agent to sign: touch the security key"
+"""What nobody else says where the agent has no window to say it in."""
+
 GRACE_SECONDS = 300
 """How long after its end an agent keeps a certificate, as OpenSSH's tools have it."""
 
@@ -60,6 +63,7 @@ class AgentLink:
         self._socket: AgentSocket | None = None
         self._client = AgentClient(self._exchange)
         self._signing = False
+        self._told: tuple[Log, str] | None = None
 
     def keys(self) -> list[AgentKey]:
         """The keys it holds. Raises AgentError."""
@@ -69,6 +73,8 @@ class AgentLink:
         """Its signature of `data` with the key of `blob`, however long that takes unless in BatchMode. Raises
         AgentError, and NetworkError when the server hangs up meanwhile."""
         self._signing = True
+        self._told = (self._log, TOUCH) if blob[4:7] == b"sk-" else None
+        self._log.clear()  # the agent may have a question of its own on the terminal
         try:
             return self._client.sign(blob, data, algorithm)
         finally:
@@ -90,7 +96,7 @@ class AgentLink:
         if self._socket is None:
             self._socket = self._connected()
         if self._signing:
-            return self._socket.exchange(request, self._sign_seconds, self._server)
+            return self._socket.exchange(request, self._sign_seconds, self._server, self._told)
         return self._socket.exchange(request, ANSWER_SECONDS)
 
     def _connected(self) -> AgentSocket:

@@ -12,6 +12,7 @@ import signal
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pyssh_cli.config.forwards import Forward, ForwardKind, parse_forward
+from pyssh_cli.terminal.signals import SignalsAsFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,7 +154,7 @@ def read_line(prompt: str, history: InMemoryHistory) -> str | None:
     output = Vt100_Output.from_pty(stream, term=os.environ.get("TERM"))
     output.enable_cpr = False
     terminal = create_input(always_prefer_tty=True)
-    with _SignalsAsFound():
+    with SignalsAsFound():
         try:
             return PromptSession[str](history=history, input=terminal, output=output).prompt(prompt)
         except (KeyboardInterrupt, EOFError):
@@ -165,25 +166,10 @@ def run_locally(command: str) -> None:
     import subprocess
 
     shell = os.environ.get("SHELL") or "/bin/sh"
-    with _SignalsAsFound():
+    with SignalsAsFound():
         for number in (signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, lambda _number, _frame: None)  # they are for the command
         try:
             subprocess.run([shell, "-c", command], check=False)
         except OSError as error:
             os.write(2, f"{shell}: {error.strerror}\n".encode("utf-8", "backslashreplace"))
-
-
-class _SignalsAsFound:
-    """Puts the handlers of signals, and the descriptor that is woken by them, back as they were."""
-
-    _NUMBERS = (signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH)
-
-    def __enter__(self) -> None:
-        self._handlers = [(number, signal.getsignal(number)) for number in self._NUMBERS]
-        self._wakeup = signal.set_wakeup_fd(-1)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._handlers:
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)

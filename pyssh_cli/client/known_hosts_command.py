@@ -48,6 +48,7 @@ def run(options: Options, log: Log, invocation: Invocation, host_name: str, key:
         return HostFile(label, b"")
     shown = " ".join(_quoted(word) for word in argv)
     log.debug3(f'{label} command "{shown}"')
+    log.clear()  # it may have something to say on the terminal
     try:
         process = _started(argv)
     except (OSError, ValueError) as error:

@@ -94,7 +94,7 @@ def _by_proxy(
         loop = loop or Loop()
         return SocketCarrier(loop, sock, "", f"{options.hostname} port {options.port} by way of the proxy"), loop
     failure: NetworkError | None = None
-    for address in look_up(options):
+    for address in look_up(options, log):
         try:
             sock = _through(proxy, address, options, log, deadline, meanwhile)
         except NetworkError as error:
@@ -120,7 +120,7 @@ def _through(
     from pyssh_cli.net.proxy import open_tunnel
     from pyssh_cli.net.tcp import Place, addresses_for, connect_to
 
-    addresses = addresses_for(proxy.host, proxy.port, options, "the host in Proxy")
+    addresses = addresses_for(proxy.host, proxy.port, options, log, "the host in Proxy")
     place = Place("proxy", proxy.host, proxy.port, addresses)
     sock, _ = connect_to(place, options, log, deadline, meanwhile)
     try:

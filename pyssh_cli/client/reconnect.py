@@ -128,6 +128,7 @@ class Reconnecting:
 
     def run(self) -> int:
         """What pyssh should exit with. Raises PysshError when there is no use in another try."""
+        self._log.tell_no_waits()  # the lines that are said here tell as much
         try:
             while True:
                 began = monotonic()

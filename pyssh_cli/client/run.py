@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pyssh_cli.client.way import HandedOn, Leg, Patience, way_to
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError, PysshError
-from pyssh_cli.log import Log
+from pyssh_cli.log import NEVER, Log
 
 if TYPE_CHECKING:
     from pyssh_cli.client.connection import Connection
@@ -186,6 +186,7 @@ def _connect(
         connection.start()
     options, log, _ = way[-1]
     connections.append(Connection(options, log, loop, carrier, Questions(log, options.batch_mode)))
+    connections[-1].when_authenticated.append(log.clear)
     connections[-1].start()
 
 
@@ -195,6 +196,7 @@ def _establish(way: list[Leg], connections: list[Connection], loop: Loop, patien
         for connection in connections:
             loop.run_once(monotonic())  # the server may have spoken already: then it is not waited for
             connection.transport.prepare()
+        _tell_waiting_later(way, loop, connections)
         while not connections[-1].authenticated:
             judged = sum(connection.keys_judged() for connection in connections)
             due = patience.deadline(judged)
@@ -206,6 +208,22 @@ def _establish(way: list[Leg], connections: list[Connection], loop: Loop, patien
         if at is not way[-1] and not at.is_named_in(str(error)):
             error.args = (f"{error} (on the way, at {at.name})", *error.args[1:])
         raise
+
+
+def _tell_waiting_later(way: list[Leg], loop: Loop, connections: list[Connection]) -> None:
+    """Until the user is in, tell a person at a terminal who has waited for a while what for."""
+    log = way[-1].log
+
+    def tell() -> None:
+        if not connections[-1].authenticated:
+            if monotonic() >= log.tell_at():
+                from pyssh_cli.client.stages import stage
+
+                log.waits_for(stage(way, connections))
+            loop.call_at(log.tell_at(), tell)
+
+    if log.tell_at() != NEVER:
+        loop.call_at(log.tell_at(), tell)
 
 
 def _begin_forwards(options: Options, log: Log, loop: Loop, connection: Connection) -> None:

@@ -99,6 +99,7 @@ class Signer:
         numbers = key.security_key
         assert numbers is not None
         notice = None
+        self._log.clear()
         if numbers.flags & PRESENCE:
             fingerprint = key.public.fingerprint(self._fingerprint_hash)
             notice = Notice(

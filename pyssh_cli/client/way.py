@@ -60,6 +60,20 @@ class HopLog(Log):
             self._log.say(rank, message)
             self._log.level = held
 
+    # There is one terminal, and whether a person is told of waiting there is the destination's.
+
+    def tell_at(self) -> float:
+        """As the destination's log has it."""
+        return self._log.tell_at()
+
+    def waits_for(self, what: str) -> None:
+        """Show it there."""
+        self._log.waits_for(what)
+
+    def clear(self) -> None:
+        """Take it off there."""
+        self._log.clear()
+
 
 class Patience:
     """ConnectTimeout of all connections of a way: each runs from the beginning, for the connection inside waits
@@ -136,6 +150,6 @@ def _leg(hop: Hop, before: str, log: Log, handed_on: HandedOn) -> Leg:
         settings.replace(keyword, value, "-W")
     hop_log = HopLog(log, INFO if handed_on.log_level is None else handed_on.log_level)
     hop_log.debug1(f"Settling the options of the jump host {hop.host}")
-    options = resolve(settings, hop.host, SystemNetwork(), hop_log, config_file=handed_on.config_file)
+    options = resolve(settings, hop.host, SystemNetwork(hop_log), hop_log, config_file=handed_on.config_file)
     refuse_unsupported(settings, hop_log)
     return Leg(options, hop_log, hop.host)

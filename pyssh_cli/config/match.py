@@ -145,6 +145,10 @@ class Conditions:
                     if reason or not enabled:
                         self._log.debug3(f'{where}: skipped exec "{command}"')
                         continue
+                    if self._settings.previewing:
+                        self._settings.exec_left_out = True
+                        reason = "nothing is run for a preview"
+                        continue
                     outcome = self._execute(command, where)
                 else:
                     outcome = self._compare(name, criterion, argument)

@@ -12,13 +12,13 @@ from pwd import getpwuid, struct_passwd
 from pyssh_cli.config.canonicalize import Canonical, canonicalize, settle_defaults
 from pyssh_cli.config.files import FileReader, UnreadableFile
 from pyssh_cli.config.jumps import parse_hops
-from pyssh_cli.config.keywords import KEYWORDS
+from pyssh_cli.config.keywords import KEYWORDS, settled
 from pyssh_cli.config.match import Conditions, Destination
 from pyssh_cli.config.network import Network
 from pyssh_cli.config.settings import Settings
 from pyssh_cli.config.tokens import Tokens
 from pyssh_cli.errors import ConfigError
-from pyssh_cli.log import Log
+from pyssh_cli.log import DEBUG1, INFO, Log
 
 SYSTEM_FILE = "/etc/ssh/ssh_config"
 
@@ -60,6 +60,7 @@ class Passes:
             log.debug1("configuration requests final Match pass")
         settle_defaults(settings)
         asked = self._hostname()
+        log.tells_waits = not settings.get("batchmode") and INFO <= settled(settings.values, "loglevel") < DEBUG1
         canonical = canonicalize(asked, settings, self._network, log)
         if not again and settings.get("canonicalizehostname") != "no":
             log.debug1("hostname canonicalisation enabled, will re-parse configuration")

@@ -30,10 +30,10 @@ class Settings:
 
     `blocks` collects the Host and Match lines in the order they were judged in, `includes` has for each included
     file the place of its Include line; both stay empty unless `wants_blocks` is set, for most runs have no use for
-    them.
+    them. With `previewing` nothing is run: a Match exec does not apply, and `exec_left_out` tells of it.
     """
 
-    __slots__ = ("blocks", "includes", "origins", "values", "wants_blocks")
+    __slots__ = ("blocks", "exec_left_out", "includes", "origins", "previewing", "values", "wants_blocks")
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -41,6 +41,16 @@ class Settings:
         self.blocks: list[Block] = []
         self.includes: dict[str, tuple[str, int]] = {}
         self.wants_blocks = False
+        self.previewing = False
+        self.exec_left_out = False
+
+    def preview(self) -> Settings:
+        """A copy for a look at what the files would say, without running anything."""
+        copy = Settings()
+        copy.values = {key: [*value] if isinstance(value, list) else value for key, value in self.values.items()}
+        copy.origins = {key: [*value] for key, value in self.origins.items()}
+        copy.previewing = True
+        return copy
 
     def set_first(self, keyword: str, value: Any, origin: str) -> bool:
         """Take `value` unless the keyword has one already; tells whether it was taken."""

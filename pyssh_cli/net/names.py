@@ -6,9 +6,12 @@ For the configuration (`config.network.Network`) and for connecting alike. Nothi
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from pyssh_cli.config.network import Found
+from pyssh_cli.log import NEVER, Log
 
 NAME_MAX = 1024
 """Bytes of a name: what NI_MAXHOST leaves. The DNS itself ends at 255."""
@@ -18,13 +21,20 @@ _LINK_LOCAL = b"\xfe\x80"
 
 
 def addresses_of(
-    name: str, port: int, family: str, *, numeric: bool = False, canonical_name: bool = False
+    name: str,
+    port: int,
+    family: str,
+    *,
+    numeric: bool = False,
+    canonical_name: bool = False,
+    log: Log | None = None,
 ) -> Found:
     """Ask the resolver for the addresses of `name`, in the order in which they are to be tried.
 
     `family` is AddressFamily's value. An address of a link carries its scope ("fe80::1%eth0"). With `numeric` only
     an address is read, and nothing is asked. A trailing dot keeps the resolver from its search list. Ctrl-C ends
-    the process at once, as it ends ssh: the resolver would wait on. Raises OSError (socket.gaierror).
+    the process at once, as it ends ssh: the resolver would wait on. By `log` a person is told of a long wait.
+    Raises OSError (socket.gaierror).
     """
     import socket
 
@@ -40,24 +50,72 @@ def addresses_of(
             raw, str(port), families[family], socket.SOCK_STREAM, 0, flags | socket.AI_NUMERICSERV
         )
 
+    def look_up() -> list[Any]:
+        try:
+            return ask(flags)
+        except UnicodeDecodeError:  # a canonical name that is not even text
+            return ask(0)
+
+    def is_address() -> bool:
+        try:
+            return bool(ask(socket.AI_NUMERICHOST))
+        except socket.gaierror:
+            return False
+
+    if numeric:
+        answers = look_up()
+    elif log is not None and log.tell_at() != NEVER and not is_address():
+        answers = _aside(look_up, log, f"Looking up {name}")
+    else:
+        answers = _interruptibly(look_up)
+    as_numbers = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+    addresses = tuple(socket.getnameinfo(answer[4], as_numbers)[0] for answer in answers)
+    return Found(addresses, str(answers[0][3]))
+
+
+def _interruptibly(look_up: Callable[[], list[Any]]) -> list[Any]:
+    """What it returns; Ctrl-C ends the process meanwhile."""
     # Python's own handler runs when the resolver is done, which may take minutes. Any other is not ours to touch.
-    waits = not numeric and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    waits = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if waits:
         try:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         except ValueError:  # only the main thread has a say
             waits = False
     try:
-        try:
-            answers = ask(flags)
-        except UnicodeDecodeError:  # a canonical name that is not even text
-            answers = ask(0)
+        return look_up()
     finally:
         if waits:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-    as_numbers = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
-    addresses = tuple(socket.getnameinfo(answer[4], as_numbers)[0] for answer in answers)
-    return Found(addresses, str(answers[0][3]))
+
+
+def _aside(look_up: Callable[[], list[Any]], log: Log, what: str) -> list[Any]:
+    """What it returns, in a thread of its own: this one sees to it that whoever waits is told for what, and that
+    Ctrl-C leaves a clean line behind. A thread that nobody waits for any more ends with the process."""
+    from _thread import allocate_lock, start_new_thread  # the threading module takes longer to load
+
+    done = allocate_lock()
+    done.acquire()
+    answers: list[list[Any]] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            answers.append(look_up())
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            done.release()
+
+    try:
+        start_new_thread(run, ())
+    except RuntimeError:  # the system lets us have none
+        return _interruptibly(look_up)
+    while not done.acquire(timeout=max(0.0, log.tell_at() - monotonic())):
+        log.waits_for(what)
+    if failures:
+        raise failures[0]
+    return answers[0]
 
 
 def socket_address(address: str, port: int) -> tuple[int, Any]:
@@ -74,13 +132,16 @@ def socket_address(address: str, port: int) -> tuple[int, Any]:
 
 
 class SystemNetwork:
-    """The network of this machine."""
+    """The network of this machine. By `log` a person is told of a long wait."""
 
-    __slots__ = ()
+    __slots__ = ("_log",)
+
+    def __init__(self, log: Log | None = None) -> None:
+        self._log = log
 
     def look_up(self, name: str, port: int, family: str, *, numeric: bool = False) -> Found:
         """The addresses of `name`, and what the resolver calls it. Raises OSError."""
-        return addresses_of(name, port, family, numeric=numeric, canonical_name=True)
+        return addresses_of(name, port, family, numeric=numeric, canonical_name=True, log=self._log)
 
     def local_addresses(self) -> list[str]:
         """The addresses of all interfaces that are up, without scope, each once. Raises OSError."""

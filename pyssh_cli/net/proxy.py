@@ -15,6 +15,7 @@ from pyssh_cli.config.proxies import ProxyServer
 from pyssh_cli.errors import NetworkError
 from pyssh_cli.log import Log, printable
 from pyssh_cli.net.names import socket_address
+from pyssh_cli.net.tcp import ready
 
 MAX_HEAD = 64 * 1024
 """Bytes of an HTTP response's head, and of interim responses before it."""
@@ -34,17 +35,19 @@ class _Gone(Exception):
 
 
 class _Stream:
-    """Exact reads and whole writes on a non-blocking socket, until a point in time."""
+    """Exact reads and whole writes on a non-blocking socket, until a point in time. `log` tells a person who waits
+    long for `what`."""
 
-    def __init__(self, sock: socket.socket, deadline: float | None) -> None:
+    def __init__(self, sock: socket.socket, deadline: float | None, log: Log, what: str) -> None:
         self._socket = sock
         self.deadline = deadline
+        self._log = log
+        self._what = what
 
     def _wait(self, event: int) -> None:
         poll = select.poll()
         poll.register(self._socket, event)
-        left = None if self.deadline is None else max(0, int((self.deadline - monotonic()) * 1000))
-        if not poll.poll(left):
+        if not ready(poll, self.deadline, self._log, lambda: self._what):
             raise TimeoutError
 
     def write(self, data: bytes) -> None:
@@ -94,7 +97,8 @@ def open_tunnel(
     log.debug1(f"Asking the proxy {proxy.place} ({proxy.scheme}) for {host} port {port}.")
     ask = _connect_http if proxy.scheme == "http" else _connect_socks
     try:
-        ask(_Stream(sock, deadline), proxy, host, port)
+        what = f"Waiting for the proxy {proxy.place} to connect to {host} port {port}"
+        ask(_Stream(sock, deadline, log, what), proxy, host, port)
     except TimeoutError:
         reason = "Connection timed out (it does not answer; a longer ConnectTimeout gives it more time)"
     except _Gone:

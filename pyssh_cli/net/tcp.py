@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import select
 import socket
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError
-from pyssh_cli.log import Log
+from pyssh_cli.log import NEVER, Log
 from pyssh_cli.net.names import addresses_of, socket_address
 
 if TYPE_CHECKING:
@@ -47,17 +48,17 @@ class SocketCarrier:
         self._loop.watch(self.socket, readable, writable)
 
 
-def look_up(options: Options) -> tuple[str, ...]:
+def look_up(options: Options, log: Log) -> tuple[str, ...]:
     """The numeric addresses of the host, with scope: those that canonicalization found. Raises NetworkError."""
     if options.addresses:
         return options.addresses
-    return addresses_for(options.hostname, options.port, options, "HostName in the configuration")
+    return addresses_for(options.hostname, options.port, options, log, "HostName in the configuration")
 
 
-def addresses_for(name: str, port: int, options: Options, where: str) -> tuple[str, ...]:
+def addresses_for(name: str, port: int, options: Options, log: Log, where: str) -> tuple[str, ...]:
     """The numeric addresses of `name`, of AddressFamily; `where` is where it comes from, for the NetworkError."""
     try:
-        return addresses_of(name, port, options.address_family).addresses
+        return addresses_of(name, port, options.address_family, log=log).addresses
     except OSError as error:
         raise NetworkError(
             f"ssh: Could not resolve hostname {name}: {error.strerror} (check the spelling, and {where})"
@@ -73,7 +74,7 @@ def connect(
     Raises NetworkError with ssh's line for the last address tried.
     """
     log.debug3(f"resolving {options.hostname} port {options.port}")
-    place = Place("host", options.hostname, options.port, look_up(options))
+    place = Place("host", options.hostname, options.port, look_up(options, log))
     return connect_to(place, options, log, deadline, meanwhile)
 
 
@@ -85,6 +86,14 @@ class Place(NamedTuple):
     port: int
     addresses: tuple[str, ...]
 
+    def waits_for(self, number: int) -> str:
+        """What is waited for while the address of this number, from 1, does not answer."""
+        address, count = self.addresses[number - 1], len(self.addresses)
+        named = "" if address == self.name else f"{self.name}, "
+        named = f"the proxy {named}" if self.kind == "proxy" else named
+        which = f" (address {number} of {count})" if count > 1 else ""
+        return f"Connecting to {named}{address} port {self.port}{which}"
+
 
 def connect_to(
     place: Place, options: Options, log: Log, deadline: float | None, meanwhile: Callable[[], None]
@@ -95,19 +104,34 @@ def connect_to(
         if attempt:
             log.debug1("Trying again...")
             select.select((), (), (), 1)
-        for address in place.addresses:
+        for number, address in enumerate(place.addresses, 1):
             log.debug1(f"Connecting to {place.name} [{address}] port {place.port}.")
             try:
-                return _connect_one(options, log, address, place.port, deadline, meanwhile), address
+                return _connect_one(options, log, place, number, deadline, meanwhile), address
             except OSError as error:
-                number = error.errno or errno.ETIMEDOUT
-                log.debug1(f"connect to address {address} port {place.port}: {os.strerror(number)}")
-                failure = os.strerror(number)
-                hint = _HINTS.get(number)
+                code = error.errno or errno.ETIMEDOUT
+                log.debug1(f"connect to address {address} port {place.port}: {os.strerror(code)}")
+                failure = os.strerror(code)
+                hint = _HINTS.get(code)
                 if hint:
                     failure += f" ({hint})"
             meanwhile = _nothing
     raise NetworkError(f"ssh: connect to {place.kind} {place.name} port {place.port}: {failure}")
+
+
+def ready(poll: select.poll, deadline: float | None, log: Log, what: Callable[[], str]) -> list[tuple[int, int]]:
+    """What is ready of what `poll` watches, as soon as anything is; nothing once `deadline` has passed.
+
+    A person who waits long is told for what.
+    """
+    while True:
+        until = log.tell_at() if deadline is None else min(deadline, log.tell_at())
+        left = None if until == NEVER else max(0, math.ceil((until - monotonic()) * 1000))
+        found = poll.poll(left)
+        if found or (deadline is not None and monotonic() >= deadline):
+            return found
+        if monotonic() >= log.tell_at():
+            log.waits_for(what())
 
 
 def _nothing() -> None:
@@ -117,12 +141,13 @@ def _nothing() -> None:
 def _connect_one(
     options: Options,
     log: Log,
-    address: str,
-    port: int,
+    place: Place,
+    number: int,
     deadline: float | None,
     meanwhile: Callable[[], None],
 ) -> socket.socket:
-    family, where = socket_address(address, port)
+    """A socket connected to the address of this number, from 1. Raises OSError."""
+    family, where = socket_address(place.addresses[number - 1], place.port)
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -139,9 +164,9 @@ def _connect_one(
         poll.register(sock, select.POLLOUT)
         if error in {0, errno.EINPROGRESS} and not poll.poll(0):
             meanwhile()
-        waited = None if deadline is None else max(0, int((deadline - monotonic()) * 1000))
         if error == errno.EINPROGRESS:
-            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if poll.poll(waited) else errno.ETIMEDOUT
+            found = ready(poll, deadline, log, lambda: place.waits_for(number))
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if found else errno.ETIMEDOUT
         if error:
             raise OSError(error, os.strerror(error))
         return sock

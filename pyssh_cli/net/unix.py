@@ -10,6 +10,7 @@ from time import monotonic
 
 from pyssh_cli.errors import AgentError, NetworkError
 from pyssh_cli.keys.agent import MAX_REPLY_SIZE
+from pyssh_cli.log import Log
 
 _GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 """What poll tells of a socket whose other end sends no more, whatever has arrived before: on Linux when one
@@ -36,12 +37,19 @@ class AgentSocket:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise AgentError(f"cannot connect to the agent at {path}: {reason or error}") from None
 
-    def exchange(self, request: bytes, seconds: float | None, server: socket.socket | None = None) -> bytes:
+    def exchange(
+        self,
+        request: bytes,
+        seconds: float | None,
+        server: socket.socket | None = None,
+        told: tuple[Log, str] | None = None,
+    ) -> bytes:
         """Send a request, which begins with its length, and return the body of the answer.
 
-        `seconds` are for all of it; None waits for as long as it takes, as for a person who has to confirm.
-        `server` is a connection without which nobody needs the answer. Raises AgentError, or NetworkError when the
-        server hangs up first, and is closed then: a late answer must not be taken for that to another request.
+        `seconds` are for all of it; None waits for as long as it takes, as for a person who has to confirm. That
+        one is `told`, by a log and in these words. `server` is a connection without which nobody needs the answer.
+        Raises AgentError, or NetworkError when the server hangs up first, and is closed then: a late answer must
+        not be taken for that to another request.
         """
         if not self.is_open:
             raise AgentError(self._failure)
@@ -49,10 +57,10 @@ class AgentSocket:
         try:
             self._socket.settimeout(self._patience)
             self._socket.sendall(request)
-            length = int.from_bytes(self._read(4, deadline, server), "big")
+            length = int.from_bytes(self._read(4, deadline, server, told), "big")
             if not 0 < length <= MAX_REPLY_SIZE:
                 raise AgentError(f"the agent at {self._path} answers with {length} bytes, which cannot be")
-            return self._read(length, deadline, server)
+            return self._read(length, deadline, server, told)
         except TimeoutError:
             self._fail(f"the agent at {self._path} does not answer within {seconds or self._patience:g} seconds")
             raise AgentError(self._failure) from None
@@ -68,10 +76,12 @@ class AgentSocket:
         self._failure = words
         self.close()
 
-    def _read(self, count: int, deadline: float | None, server: socket.socket | None) -> bytes:
+    def _read(
+        self, count: int, deadline: float | None, server: socket.socket | None, told: tuple[Log, str] | None
+    ) -> bytes:
         received = bytearray()
         while len(received) < count:
-            self._wait(deadline, server)
+            self._wait(deadline, server, told)
             piece = self._socket.recv(count - len(received))
             if not piece:
                 self.hung_up = True
@@ -79,15 +89,21 @@ class AgentSocket:
             received += piece
         return bytes(received)
 
-    def _wait(self, deadline: float | None, server: socket.socket | None) -> None:
+    def _wait(self, deadline: float | None, server: socket.socket | None, told: tuple[Log, str] | None) -> None:
         """Wait until there is something to read. TimeoutError when the time is up, NetworkError when the server
         hangs up first."""
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         if server is not None:
             poll.register(server, _GONE)
-        left = None if deadline is None else max(0, math.ceil((deadline - monotonic()) * 1000))
-        ready = [number for number, _ in poll.poll(left)]
+        if told:
+            from pyssh_cli.net.tcp import ready as wait_until_ready
+
+            found = wait_until_ready(poll, deadline, told[0], lambda: told[1])
+        else:
+            left = None if deadline is None else max(0, math.ceil((deadline - monotonic()) * 1000))
+            found = poll.poll(left)
+        ready = [number for number, _ in found]
         if not ready:
             raise TimeoutError
         if self._socket.fileno() not in ready:

@@ -49,6 +49,7 @@ def run_askpass(prompt: str, environment: Mapping[str, str], log: Log, hint: str
     if hint:
         environment = {**environment, "SSH_ASKPASS_PROMPT": hint}
     program = environment.get("SSH_ASKPASS") or _DEFAULT_PROGRAM
+    log.clear()  # what there is may ask on the terminal
     try:
         argument = prompt.encode("utf-8", "surrogateescape")
         done = subprocess.run([program, argument], stdout=subprocess.PIPE, env=environment, check=False)

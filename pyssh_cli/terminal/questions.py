@@ -73,7 +73,13 @@ class Questions:
     def _ask(self, prompt: str, *, echo: bool, fresh: bool, hint: str = "") -> str | None:
         if self._batch_mode:
             return None
-        prompt = printable(prompt.replace("\r\n", "\n"), newlines=True)
+        self._log.clear()
+        try:
+            return self._answer(printable(prompt.replace("\r\n", "\n"), newlines=True), echo, fresh, hint)
+        finally:
+            self._log.clear()  # the time that was thought about the answer is nobody's waiting
+
+    def _answer(self, prompt: str, echo: bool, fresh: bool, hint: str) -> str | None:
         policy = askpass_policy(os.environ)
         if policy == "first":
             return self._ask_elsewhere(prompt, hint)

@@ -52,3 +52,19 @@ def guard_terminal(raw: RawMode, resumed: Callable[[], None]) -> None:
     for number, handler in ((signal.SIGTSTP, stop), *((number, die) for number in _KILLING)):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, handler)
+
+
+class SignalsAsFound:
+    """Puts the handlers of signals, and the descriptor that is woken by them, back as they were: an event loop of
+    somebody else's changes them."""
+
+    _NUMBERS = (signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH)
+
+    def __enter__(self) -> None:
+        self._handlers = [(number, signal.getsignal(number)) for number in self._NUMBERS]
+        self._wakeup = signal.set_wakeup_fd(-1)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers:
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)

@@ -107,6 +107,11 @@ class Terminal:
         os.set_blocking(self._master, True)
         self.seen += b"".join(pieces)
 
+    @property
+    def said(self) -> bytes:
+        """The same without the line that says what is waited for, which a busy machine makes come and go."""
+        return re.sub(rb"(?:\r\x1b\[K[ -~]+)+\r\x1b\[K", b"", self.seen)
+
     def unread(self) -> int:
         """How many bytes the program has written that nobody has read yet, as far as the terminal holds them."""
         return int.from_bytes(fcntl.ioctl(self._master, termios.FIONREAD, bytes(4)), sys.byteorder)

@@ -260,7 +260,7 @@ def test_a_servers_words_are_marked_and_harmless(
     shown.send("123\n")
     assert shown.wait() == 255
     assert server.result() == ["hüte", "123"]
-    assert b"\x1b" not in shown.seen
+    assert b"\x1b" not in shown.said
     assert b"\x9b" not in shown.seen
     assert b"\x07" not in shown.seen
     assert b"h\xc3\xbcte" not in shown.seen

@@ -304,7 +304,7 @@ def test_names_and_instructions_are_shown_and_cleaned(
     shown.send("3\n")
     shown.expect("ran command")
     assert shown.wait() == 0
-    assert b"\x1b" not in shown.seen
+    assert b"\x1b" not in shown.said
 
 
 def test_devices_are_sent(pyssh: Client, doors: StartDoors, terminal: OpenTerminal) -> None:

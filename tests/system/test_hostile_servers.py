@@ -536,12 +536,12 @@ def test_every_line_of_a_question_says_who_asks(
     aim(pyssh, scripted(pretend, stage="login"))
     shown = terminal("box", "run")
     shown.expect(r"Enter passphrase for key 'x': ")
-    asked = shown.seen
+    asked = shown.said
     shown.send("no\n")
     assert shown.wait() == 255
     question = [line for line in asked.replace(b"\r", b"\n").split(b"\n") if line][-4:]
     assert [line[:19] for line in question] == [b"(nobody@127.0.0.1) "] * 4, asked
-    tame(shown.seen.replace(b"\r", b""))
+    tame(shown.said.replace(b"\r", b""))
 
 
 def test_the_scripted_server_tells_what_a_script_finds_wrong(pyssh: Client, scripted: StartScripted) -> None:

@@ -80,7 +80,7 @@ def test_output_is_what_the_terminal_got(
     shown = terminal("-t", "box", script, rows=33, columns=111)
     assert shown.wait() == 0
     cast = Cast(path)
-    assert shown.seen == cast.all_of("o").encode() + CLOSED
+    assert shown.said == cast.all_of("o").encode() + CLOSED
     assert "\ufffd" not in cast.all_of("o")
     assert {name: cast.header[name] for name in ("width", "height", "env")} == {
         "width": 111,
@@ -106,7 +106,7 @@ def test_asciinema_shows_the_same(pyssh: Client, openssh: Server, terminal: Open
         env={**os.environ, **pyssh.environment},
         start_new_session=True,
     )
-    assert shows.stdout + CLOSED == shown.seen
+    assert shows.stdout + CLOSED == shown.said
 
 
 def test_new_sizes(pyssh: Client, openssh: Server, terminal: OpenTerminal, path: Path) -> None:
@@ -224,4 +224,4 @@ def test_full_disk_ends_the_recording_and_not_the_session(
     assert shown.seen.count(b"SessionRecord") == 1
     assert b"File too large; the recording ends here\r\n" in shown.seen
     assert path.stat().st_size <= 16 * 1024
-    assert shown.seen.startswith(Cast(path).all_of("o").encode())
+    assert shown.said.startswith(Cast(path).all_of("o").encode())

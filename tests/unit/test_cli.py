@@ -18,7 +18,7 @@ from pyssh_cli.cli import main
 from pyssh_cli.cli.acts import Answered, Invocation
 from pyssh_cli.cli.command import pyssh
 from pyssh_cli.cli.destination import BadDestination, is_valid_host, is_valid_user, split_destination
-from pyssh_cli.cli.flags import FLAGS, GROUPS, usage
+from pyssh_cli.cli.flags import FLAGS, GROUPS, OWN_FLAGS, usage
 from pyssh_cli.cli.invocation import UsageError
 from pyssh_cli.client.way import HandedOn
 from pyssh_cli.config.options import Options
@@ -166,6 +166,7 @@ def test_click_runs_the_same_command() -> None:
         "--help",
         "--version",
         *(f"-{letter}" for letter in FLAGS),
+        *(f"--{word}" for word in OWN_FLAGS),
     }
 
 
