@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 
 
 MAX_CHANNELS = 65536
-"""Channels at once, above which the server is let open no more: as many as there are ports."""
+"""Channels at once, those among them that wait for our answer, above which the server is let open no more: as many
+as there are ports."""
 
 _NEVER_UNASKED = {"auth-agent@openssh.com": "agent", "agent-connect": "agent", "x11": "X11"}
 """Kinds of channel that an honest server asks for only when they were offered to it."""
@@ -86,6 +87,7 @@ class Connection:
         self.draining: set[ChannelOwner] = set()
         """Owners whose channel is closed, but who are still writing what came."""
         self._owners = Owners()
+        self._unanswered = 0  # channels that the server wants to open, and has not been told of yet
         self._flush_due = False
         self._authenticator: Authenticator | None = None
         self._host_keys: UpdateHostKeys | None = None
@@ -118,24 +120,28 @@ class Connection:
         """Ask for a channel of this kind; `window` is how much of it may come before anything is consumed, and
         `max_window` how much that may become."""
         channel = self.channels.open(kind, fields, window, max_window)
-        self._belongs(channel, owner)
+        self._own(channel, owner)
         return channel
+
+    def _own(self, channel: ch.Channel, owner: ChannelOwner) -> None:
+        if not self._owners.add(channel, owner):
+            self._loop.call_soon(owner.connection_ended)
 
     def accept_channel(
         self, request: ch.OpenRequested, owner: ChannelOwner, window: int = ch.INITIAL_WINDOW
     ) -> ch.Channel:
         """Confirm a channel that the server asks for. Outside its opener, `flush_soon` must follow."""
+        self._unanswered -= 1
+        self.channels.now = monotonic()
         channel = self.channels.accept(request, window)
-        self._belongs(channel, owner)
+        self._own(channel, owner)
+        if self._idle:
+            self._idle.look_again()
         return channel
-
-    def _belongs(self, channel: ch.Channel, owner: ChannelOwner) -> None:
-        self._owners.add(channel, owner)
-        if self._closed:  # nobody will ever answer; who comes this late hears what all others have heard
-            self._loop.call_soon(owner.connection_ended)
 
     def refuse_channel(self, request: ch.OpenRequested, reason: int, why: str) -> None:
         """Refuse it, with a reason code of RFC 4254 section 5.1. Likewise."""
+        self._unanswered -= 1
         self.channels.refuse(request, reason, why)
 
     def global_request(self, name: str, fields: bytes = b"", answered: Answered | None = None) -> None:
@@ -198,6 +204,8 @@ class Connection:
             self.say_lost(f"Connection to {host} {how}")
             self.owner.connection_ended()
             self._owners.connection_ended()
+            for one in tuple(self.draining):  # whoever does not read now cannot hold up the news
+                one.connection_ended()
             return
         if error:
             raise NetworkError(
@@ -377,9 +385,10 @@ class Connection:
             kind = printable(request.kind)
             self._log.debug1(f"the server asks for a channel {kind}, which was not offered to it")
             self.channels.refuse(request, 1, "not asked for")
-        elif len(self.channels) >= MAX_CHANNELS:
+        elif len(self.channels) + self._unanswered >= MAX_CHANNELS:
             self.channels.refuse(request, 4, "too many channels")
         else:
+            self._unanswered += 1
             opener(request)
 
     def _on_host_keys(self, request: ch.GlobalRequest) -> None:

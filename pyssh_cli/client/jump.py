@@ -73,6 +73,11 @@ class JumpChannel:
         self._opened_early = True
 
     def authenticated(self) -> None:
+        options = self._hop.options
+        if options.local_command is not None and options.permit_local_command:
+            from pyssh_cli.client.local_command import run_local_command
+
+            run_local_command(options, self._hop.log, apart=True)
         if not self._opened_early:
             self._open()
 
@@ -141,8 +146,8 @@ class JumpChannel:
             self._readable()
 
     def _deliver_soon(self) -> None:
-        """Not from inside this call. By a timer, for the loop does not wait behind one: this may be the end."""
-        self._loop.call_at(0.0, self._deliver)
+        """Not from inside this call."""
+        self._loop.call_soon(self._deliver)
 
     def may_send(self) -> None:
         if self._writable:

@@ -16,11 +16,12 @@ NO_TUNNEL = "NONE"
 """What %T stands for when no tunnel was asked for."""
 
 
-def run_local_command(options: Options, log: Log, tunnel_device: str = NO_TUNNEL) -> None:
+def run_local_command(options: Options, log: Log, tunnel_device: str = NO_TUNNEL, *, apart: bool = False) -> None:
     """Run it to its end, if there is one and PermitLocalCommand says so. Its exit status means nothing to us.
 
-    It has our standard streams, which nothing else uses yet. `tunnel_device` is %T: the local network device of
-    -w. Raises ConfigError for tokens it may not have.
+    It has our standard streams, which nothing else uses yet; with `apart`, for a jump host's, only stderr: what it
+    read and said would be the next host's (to ssh it is). `tunnel_device` is %T: the local network device of -w.
+    Raises ConfigError for tokens it may not have.
     """
     if options.local_command is None or not options.permit_local_command:
         return
@@ -30,8 +31,9 @@ def run_local_command(options: Options, log: Log, tunnel_device: str = NO_TUNNEL
     shell = os.environ.get("SHELL") or "/bin/sh"
     log.debug3(f'Executing {shell} -c "{command}"')
     ignored = [signal.SIGPIPE, signal.SIGXFSZ]  # by Python; a command is to be told
+    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1) if apart]
     try:
-        pid = os.posix_spawn(shell, [shell, "-c", command], os.environ, setsigdef=ignored)
+        pid = os.posix_spawn(shell, [shell, "-c", command], os.environ, file_actions=null, setsigdef=ignored)
     except OSError as error:
         log.error(f'Couldn\'t execute {shell} -c "{command}": {error.strerror}')
         return

@@ -15,6 +15,9 @@ owner, given when it is opened or accepted, and forgotten when it is closed or r
     connection.when_authenticated.append(callback)     called once the user is in, before the session opens
     connection.still_open(owner)                       whether channels of others than `owner` hold up the end
 
+Who opens or accepts a channel when the connection has ended, as after a look-up that took long, gets one on which
+nothing happens, and is told of the end like the others (`connection_ended`), from the loop.
+
 Payloads that arrive are handed out one by one (`on_channel_event`), and when all that came in one read has been
 dealt with, `batch_done` of those that got data: views into the read go stale after that. An owner of many channels
 tells them apart by `event.channel`; usually each channel has one of its own, such as `forwarding.relay.Relay`.
@@ -82,10 +85,14 @@ class Owners:
         self._by_channel: dict[int, ChannelOwner] = {}
         self._fed: dict[int, ChannelOwner] = {}
         self._waiting: deque[ChannelOwner] = deque()
+        self._ended = False
 
-    def add(self, channel: ch.Channel, owner: ChannelOwner) -> None:
-        """From now on the channel's events are for this owner."""
-        self._by_channel[channel.local_id] = owner
+    def add(self, channel: ch.Channel, owner: ChannelOwner) -> bool:
+        """From now on the channel's events are for this owner. False, and nothing is kept, when the connection has
+        ended: it should be told so, once it is ready to hear it."""
+        if not self._ended:
+            self._by_channel[channel.local_id] = owner
+        return not self._ended
 
     def of(self, channel: ch.Channel) -> ChannelOwner | None:
         """Whose the channel is."""
@@ -124,7 +131,8 @@ class Owners:
             self._waiting.popleft().may_send()
 
     def connection_ended(self) -> None:
-        """Tell everybody, once."""
+        """Tell everybody, once; nobody is taken any more."""
+        self._ended = True
         owners, self._by_channel = self._by_channel, {}
         for owner in dict.fromkeys(owners.values()):
             owner.connection_ended()

@@ -63,6 +63,7 @@ def run(options: Options, log: Log, handed_on: HandedOn | None = None) -> int:
     carrier, loop = reach(way[0].options, way[0].log, patience.deadline(), _meanwhile)
     life = Life(loop)
     try:
+        loop.wake_on_signals()  # one that came just before a wait would not be seen otherwise
         life.begin(way, carrier, patience)
         session = life.session
         assert session is not None
@@ -72,7 +73,6 @@ def run(options: Options, log: Log, handed_on: HandedOn | None = None) -> int:
         if session.raw:
             guard_terminal(session.raw, lambda: loop.call_soon(life.window_changed))
         signal.signal(signal.SIGWINCH, lambda _number, _frame: loop.call_soon(life.window_changed))
-        loop.wake_on_signals()
         gc.freeze()
         gc.enable()
         if options.reconnect:

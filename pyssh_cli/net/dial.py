@@ -19,6 +19,9 @@ Dialed = Callable[[socket.socket | None, OSError | None], None]
 PATIENCE = 127.0
 """Seconds that one address may take to answer: what Linux gives it by itself."""
 
+ROOM_SECONDS = 0.05
+"""How long until a Unix socket that has too many waiting is tried again: nothing tells when there is room."""
+
 
 class Dial:
     """Tries places, each the family and address of a socket, until one takes the connection."""
@@ -30,6 +33,7 @@ class Dial:
         self._done = done
         self._socket: socket.socket | None = None
         self._timer: Timer | None = None
+        self._full_until: float | None = None
         self._error = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
         self._next()
 
@@ -48,6 +52,7 @@ class Dial:
             self._socket = None
 
     def _next(self) -> None:
+        self._timer = None
         while self._places:
             family, where = self._places.pop(0)
             try:
@@ -72,7 +77,20 @@ class Dial:
                 return
             sock.close()
             self._error = OSError(number, os.strerror(number))
+            if number == errno.EAGAIN and family == socket.AF_UNIX and self._wait_for_room():
+                self._places.insert(0, (family, where))
+                return
         self._done(None, self._error)
+
+    def _wait_for_room(self) -> bool:
+        """Come back to a socket whose backlog is full; False when that has gone on for too long."""
+        now = monotonic()
+        if self._full_until is None:
+            self._full_until = now + PATIENCE
+        if now >= self._full_until:
+            return False
+        self._timer = self._loop.call_at(now + ROOM_SECONDS, self._next)
+        return True
 
     def _on_writable(self) -> None:
         sock = self._socket

@@ -97,7 +97,7 @@ def open_unix(path: str, mask: int, log: Log, *, unlink: bool) -> socket.socket:
         except FileNotFoundError:
             pass
         except OSError as error:
-            log.error(f"unix_listener: unlink {path}: {error.strerror}")
+            log.error(f"unlink({path}): {error.strerror}")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
     before = os.umask(mask)
@@ -107,8 +107,7 @@ def open_unix(path: str, mask: int, log: Log, *, unlink: bool) -> socket.socket:
     except (OSError, ValueError) as error:
         sock.close()
         reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
-        log.error(f"unix_listener: cannot bind to path {path}: {reason}")
-        raise NetworkError(f"cannot listen on {path}") from None
+        raise NetworkError(f"unix_listener: cannot bind to path {path}: {reason}") from None
     finally:
         os.umask(before)
     return sock
@@ -161,7 +160,10 @@ class Listener:
         for sock in self._sockets:
             self._loop.watch(sock)
             if sock.family == socket.AF_UNIX and (file := _file(sock)) and file in self._paths:
-                os.unlink(sock.getsockname())
+                try:
+                    os.unlink(sock.getsockname())
+                except OSError as error:  # the directory is not ours to change any more
+                    self._log.debug1(f"unlink {sock.getsockname()}: {error.strerror}")
             sock.close()
         self._sockets = []
 

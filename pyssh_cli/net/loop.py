@@ -87,7 +87,11 @@ class Loop:
         return timer
 
     def call_soon(self, callback: Callback) -> None:
-        """Call back before the next wait: for what must not run inside the callback that finds it out."""
+        """Call back when this round is over: for what must not run inside the callback that finds it out.
+
+        What is asked for between two rounds, or by a signal's handler during a wait (see `wake_on_signals`), is
+        called without waiting for anything else.
+        """
         self._woken.append(callback)
 
     def prepare_for_threads(self) -> None:
@@ -130,11 +134,11 @@ class Loop:
             pass
 
     def run_once(self, deadline: float | None = None) -> None:
-        """Wait until something is ready or due, at most until `deadline`, and call back for it."""
-        if self._woken:
-            woken, self._woken = self._woken, []
-            for callback in woken:
-                callback()
+        """Wait until something is ready or due, at most until `deadline`, and call back for it.
+
+        Nothing is waited for while `call_soon` has something to call. It is called last, so that whoever runs the
+        loop can look at what has become of it before the next wait.
+        """
         timeout = self._timeout(deadline) if not (self._always or self._woken) else 0.0
         watched = self._watched
         for fd, events in self._wait(timeout):
@@ -151,6 +155,10 @@ class Loop:
             self._run_always()
         if self._timers:
             self._run_timers()
+        if self._woken:
+            woken, self._woken = self._woken, []
+            for callback in woken:
+                callback()
 
     def _run_always(self) -> None:
         for fd, (readable, writable) in tuple(self._always.items()):

@@ -30,8 +30,9 @@ class Command:
         ]
         argv = [shell, "-c", f"exec {command}"]
         try:
-            # Python has SIGPIPE ignored, which a command would inherit.
-            self._pid = os.posix_spawn(shell, argv, os.environ, file_actions=actions, setsigdef=[signal.SIGPIPE])
+            # Python has these ignored, which a command would inherit.
+            ignored = [signal.SIGPIPE, signal.SIGXFSZ]
+            self._pid = os.posix_spawn(shell, argv, os.environ, file_actions=actions, setsigdef=ignored)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise NetworkError(f"{shell}: {reason} (the shell for ProxyCommand: check $SHELL)") from None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from pyssh_cli.net.loop import Loop
 from pyssh_cli.net.names import addresses_of
@@ -37,8 +39,14 @@ class Resolver:
 
     def _start(self) -> None:
         while self._waiting and self._running < MAX_THREADS:
-            self._running += 1
-            threading.Thread(target=self._ask, args=self._waiting.popleft(), daemon=True).start()
+            asked = self._waiting.popleft()
+            try:
+                threading.Thread(target=self._ask, args=asked, daemon=True).start()
+            except RuntimeError as error:  # RLIMIT_NPROC, or no memory for its stack
+                failure = OSError(errno.EAGAIN, str(error))
+                self._loop.call_soon(partial(asked[3], (), failure))
+            else:
+                self._running += 1
 
     def _ask(self, name: str, port: int, family: str, found: Found) -> None:
         addresses: tuple[str, ...] = ()

@@ -253,6 +253,7 @@ class Channels:
         channel = self._new(request.kind, window)
         channel.remote_id, channel.remote_window = request.remote_id, request.window
         channel.remote_max_packet = request.max_packet
+        channel.opened_at = channel.last_used = self.now
         sizes = uint32(channel.local_id) + uint32(window) + uint32(MAX_PACKET)
         self._send(bytes((m.CHANNEL_OPEN_CONFIRMATION,)), uint32(request.remote_id), sizes)
         return channel

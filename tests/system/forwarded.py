@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import os
 import socket
 import subprocess
 import threading
@@ -71,6 +72,11 @@ def listens(place: int | Path, host: str = "127.0.0.1") -> bool:
     family = socket.AF_UNIX if isinstance(place, Path) else socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         return probe.connect_ex(str(place) if isinstance(place, Path) else (host, place)) == 0
+
+
+def descriptors(pid: int) -> int:
+    """How many descriptors a process has."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def read_all(sock: socket.socket) -> bytes:

@@ -8,6 +8,7 @@ import contextlib
 import ipaddress
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from tests.system.relays import join
@@ -24,7 +25,7 @@ def read(peer: socket.socket, count: int) -> bytes:
     return data
 
 
-class Proxy:
+class Proxy(ABC):
     """A listener on 127.0.0.1. `names` maps host names to the ports of 127.0.0.1 that they mean; `login` is the
     user and password it wants, if any; `asked` is what clients have asked to be connected to."""
 
@@ -52,9 +53,9 @@ class Proxy:
         with peer, contextlib.suppress(OSError):
             self.serve(peer)
 
+    @abstractmethod
     def serve(self, peer: socket.socket) -> None:
         """Deal with one client."""
-        raise NotImplementedError
 
     def connect(self, host: str, port: int) -> socket.socket:
         """A connection to what a client asked for."""

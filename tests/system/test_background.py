@@ -8,14 +8,15 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.system.clients import Client, is_logged_in
 from tests.system.conftest import OpenTerminal, StartServer
-from tests.system.servers import KeyRing, Server
+from tests.system.forwarded import listens
+from tests.system.servers import FakeServer, KeyRing, Server, free_port
 from tests.system.waiting import PATIENCE, wait_until
 
 
@@ -215,6 +216,31 @@ def test_the_local_command_is_still_in_the_foreground(
     with client.start("-f", "-N", "box") as process:
         assert process.wait(PATIENCE) == 0
         assert int(mark.read_text()) == process.pid
+    assert left.pid() != process.pid
+
+
+@pytest.mark.parametrize(("flag", "more"), [("-L", ":localhost:1"), ("-D", ""), ("-R", ":localhost:1")])
+def test_the_caller_hears_of_forwards_that_cannot_be(
+    client: Client, openssh: Server, left: Left, fake_server: Callable[..., FakeServer], flag: str, more: str
+) -> None:
+    taken = fake_server(lambda _peer: None)
+    client.aim(openssh, "ExitOnForwardFailure yes")
+    with client.start("-f", "-N", flag, f"127.0.0.1:{taken.port}{more}", "box") as process:
+        assert process.wait(PATIENCE) == 255
+        assert process.stderr
+        assert process.stderr.read()
+    assert left.pids() == []
+
+
+@pytest.mark.parametrize(("flag", "more"), [("-L", ":localhost:1"), ("-D", ""), ("-R", ":localhost:1")])
+def test_forwards_stand_when_the_caller_goes_on(
+    client: Client, openssh: Server, left: Left, flag: str, more: str
+) -> None:
+    port = free_port()
+    client.aim(openssh, "ExitOnForwardFailure yes")
+    with client.start("-f", "-N", flag, f"127.0.0.1:{port}{more}", "box") as process:
+        assert process.wait(PATIENCE) == 0
+        assert listens(port)
     assert left.pid() != process.pid
 
 

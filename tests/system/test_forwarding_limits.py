@@ -6,16 +6,17 @@ import contextlib
 import resource
 import select
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.system.clients import Client
-from tests.system.forwarded import connect, echo, free_port, greet, read_all, tunnel
+from tests.system.forwarded import connect, descriptors, echo, ended, free_port, greet, read_all, tunnel
 from tests.system.servers import FakeServer, Server
 from tests.system.test_streams import peak_memory
-from tests.system.waiting import PATIENCE
+from tests.system.waiting import PATIENCE, wait_until
 
 StartFake = Callable[..., FakeServer]
 
@@ -69,6 +70,36 @@ def test_many_readers_that_never_read(pyssh: Client, sshd: Callable[..., Server]
             sock.sendall(b"1")
             assert read_all(sock) == b"hello"
         assert peak_memory(process.pid) < MEMORY_KIB
+
+
+def test_nothing_is_left_of_a_thousand_connections(
+    pyssh: Client, sshd: Callable[..., Server], fake_server: StartFake
+) -> None:
+    target, nobody = fake_server(echo), free_port()
+    ports = [free_port() for _ in range(5)]
+    here, refused, socks, back, nowhere = ports
+    pyssh.aim(sshd("LogLevel ERROR"), "LogLevel FATAL")
+    words = [
+        *("-L", f"{here}:127.0.0.1:{target.port}", "-L", f"{refused}:127.0.0.1:{nobody}", "-D", str(socks)),
+        *("-R", f"{back}:127.0.0.1:{target.port}", "-R", f"{nowhere}:127.0.0.1:{nobody}"),
+    ]
+    with tunnel(pyssh, *words, ready=nowhere) as process:
+        for port in ports:
+            connect(port).close()
+        with connect(here) as sock:  # all that is made once has been made
+            sock.sendall(b"x")
+            assert sock.recv(1) == b"x"
+        before = descriptors(process.pid)
+        for index in range(200):
+            for port, said in ((here, b"x"), (refused, b""), (socks, b"garbage"), (back, b"x"), (nowhere, b"")):
+                with connect(port) as sock, contextlib.suppress(ConnectionResetError):
+                    sock.sendall(said)
+                    got = sock.recv(10)
+                    assert got == (b"x" if port in {here, back} else b"")
+                    if index % 2:
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        wait_until(lambda: descriptors(process.pid) <= before, "all descriptors to be given back")
+        assert ended(process) == ""
 
 
 @pytest.mark.beyond_ssh  # ssh listens with room for 128

@@ -15,6 +15,7 @@ from tests.system.clients import Client
 from tests.system.forwarded import (
     answer_at_the_end,
     connect,
+    descriptors,
     echo,
     ended,
     fetch,
@@ -121,17 +122,31 @@ def test_the_mask_of_a_unix_socket(pyssh: Client, openssh: Server, tmp_path: Pat
         assert stat.S_IMODE(here.stat().st_mode) == 0o666
 
 
-def test_a_unix_socket_that_exists(pyssh: Client, openssh: Server, tmp_path: Path) -> None:
+def test_a_unix_socket_that_exists(client: Client, openssh: Server, tmp_path: Path) -> None:
     here = tmp_path / "here"
-    pyssh.aim(openssh)
+    client.aim(openssh)
     with socket.socket(socket.AF_UNIX) as old:
         old.bind(str(here))
     forward = ("-o", "ExitOnForwardFailure=yes", "-L", f"{here}:localhost:1")
-    done = pyssh.run(*forward, "box", "echo ran")
+    done = client.run(*forward, "box", "echo ran")
     assert (done.returncode, done.stdout) == (255, b"")
-    assert b"Address already in use" in done.stderr
-    with tunnel(pyssh, "-o", "StreamLocalBindUnlink=yes", *forward, ready=here):
+    assert done.stderr.decode().splitlines() == [
+        f"unix_listener: cannot bind to path {here}: Address already in use",
+        "Could not request local forwarding.",
+    ]
+    with tunnel(client, "-o", "StreamLocalBindUnlink=yes", *forward, ready=here):
         assert stat.S_ISSOCK(here.stat().st_mode)
+
+
+def test_what_cannot_be_removed_is_told(client: Client, openssh: Server, tmp_path: Path) -> None:
+    client.aim(openssh)
+    done = client.run("-o", "StreamLocalBindUnlink=yes", "-L", f"{tmp_path}:localhost:1", "box", "echo ran")
+    assert (done.returncode, done.stdout) == (0, b"ran\n")
+    assert done.stderr.decode().splitlines() == [
+        f"unlink({tmp_path}): Is a directory",
+        f"unix_listener: cannot bind to path {tmp_path}: Address already in use",
+        "Could not request local forwarding.",
+    ]
 
 
 def test_half_closed_connections(pyssh: Client, openssh: Server, fake_server: StartFake) -> None:
@@ -177,6 +192,48 @@ def test_a_client_that_resets_ends_the_connection(pyssh: Client, openssh: Server
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.close()
         wait_until(lambda: gone == [b"", b""], "the target to see the end")
+
+
+@pytest.mark.beyond_ssh  # which says no more than that the client has sent all
+def test_a_client_that_resets_is_gone_for_the_target_as_well(
+    pyssh: Client, openssh: Server, fake_server: StartFake
+) -> None:
+    def hold_on(connection: socket.socket) -> None:
+        connection.recv(1)
+        target.closing.wait()
+
+    target, port = fake_server(hold_on), free_port()
+    pyssh.aim(openssh)
+    with tunnel(pyssh, "-L", f"{port}:127.0.0.1:{target.port}", ready=port) as process:
+        wait_until(lambda: target.accepted == 1, "the probe")
+        before = descriptors(process.pid)
+        sock = connect(port)
+        sock.sendall(b"x")
+        wait_until(lambda: target.accepted == 2, "the connection")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+        wait_until(lambda: descriptors(process.pid) <= before, "the connection to be closed")
+
+
+def test_a_reader_that_never_reads_cannot_hold_up_the_end(
+    client: Client, sshd: Callable[..., Server], fake_server: StartFake, tmp_path: Path
+) -> None:
+    def pour(connection: socket.socket) -> None:
+        connection.sendall(bytes(3 << 19))  # more than the kernel takes for the reader, less than the window
+
+    server, target, here = sshd(), fake_server(pour), tmp_path / "here"
+    client.aim(server)
+    forward = f"{here}:127.0.0.1:{target.port}"
+    with tunnel(client, "-vv", "-L", forward, ready=here) as process, socket.socket(socket.AF_UNIX) as lazy:
+        lazy.connect(str(here))
+        lazy.shutdown(socket.SHUT_WR)
+        assert process.stderr
+        ends = 0  # the probe's connection is the first to be closed
+        while ends < 2:
+            ends += b"rcvd close" in process.stderr.readline()
+        server.stop()
+        assert process.wait(PATIENCE) == 255
+        assert b"Traceback" not in process.stderr.read()
 
 
 def test_a_refused_connection_is_closed_with_the_reason(pyssh: Client, openssh: Server) -> None:
@@ -226,6 +283,43 @@ def test_a_taken_port_ends_it_with_exit_on_forward_failure(
     assert done.stderr.splitlines()[-1] == b"Could not request local forwarding."
     done = pyssh.run("-o", "ClearAllForwardings=yes", "box", "echo ran")
     assert (done.returncode, done.stdout) == (0, b"ran\n")
+
+
+@pytest.mark.parametrize(
+    ("flag", "what", "specs"),
+    [
+        (
+            "-L",
+            "local",
+            ["", ":", "x", "1", "1:a", "0:a:1", "1:a:0", "70000:a:1", "1:a:70000", "1:::1:2", "[::1:1:a:2"],
+        ),
+        ("-D", "dynamic", ["", "x", "0", "70000", "1:2:3"]),
+        ("-R", "remote", ["", "x", "70000:a:1", "-1:a:1", "0:a:0", "1:a:b:c:d", "/" + 200 * "x" + ":a:1"]),
+        ("-W", "stdio", ["", "a", "a:0", "a:70000", "a:x", "1:2:3"]),
+    ],
+)
+def test_malformed_forwards_are_refused_in_the_same_words(
+    client: Client, flag: str, what: str, specs: list[str]
+) -> None:
+    client.aim_at_port(1)
+    for spec in specs:
+        done = client.run(flag, spec, "box", *([] if flag == "-W" else ["true"]))
+        assert done.returncode == 255, spec
+        assert done.stderr.decode().splitlines() == [f"Bad {what} forwarding specification '{spec}'"]
+
+
+def test_duplicates(client: Client, openssh: Server) -> None:
+    port = free_port()
+    client.aim(openssh)
+    for flag, one in (("-L", f"{port}:a:1"), ("-R", f"{port}:a:1"), ("-D", str(port))):
+        done = client.run(flag, one, flag, one, "box", "echo ran")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"ran\n", b"")
+    done = client.run("-L", f"127.0.0.1:{port}:a:1", "-L", f"127.0.0.1:{port}:a:2", "box", "echo ran")
+    assert (done.returncode, done.stdout) == (0, b"ran\n")
+    assert done.stderr.decode().splitlines() == [
+        f"bind [127.0.0.1]:{port}: Address already in use",
+        f"channel_setup_fwd_listener_tcpip: cannot listen to port: {port}",
+    ]
 
 
 @pytest.mark.beyond_ssh  # ssh goes by the user's number, not by what the kernel allows

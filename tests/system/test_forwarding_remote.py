@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import array
+import contextlib
+import fcntl
 import re
 import socket
 import subprocess
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +18,7 @@ from tests.system.clients import Client
 from tests.system.forwarded import (
     answer_at_the_end,
     connect,
+    echo,
     ended,
     fetch,
     free_port,
@@ -107,6 +112,63 @@ def test_a_target_that_cannot_be_reached(pyssh: Client, openssh: Server, target:
             assert read_all(sock) == b""
         assert process.poll() is None
         assert "connect" in ended(process)
+
+
+@pytest.mark.beyond_ssh  # which ends at once, whatever it has not written
+def test_a_target_that_answers_when_the_connection_has_ended(pyssh: Client, sshd: Callable[..., Server]) -> None:
+    server, port = sshd(), free_port()
+    pyssh.aim(server)
+    with socket.socket() as target, contextlib.ExitStack() as opened:
+        target.bind(("127.0.0.1", 0))
+        target.listen(0)
+        target.settimeout(PATIENCE)
+        place = target.getsockname()
+        waiting = opened.enter_context(socket.create_connection(place))  # the only one there is room for
+        words = ["-R", f"{port}:127.0.0.1:{place[1]}", "box", "yes"]
+        process = opened.enter_context(pyssh.start(*words, stdin=subprocess.DEVNULL))
+        assert process.stdout
+        assert process.stderr
+        wait_until(lambda: listens(port), "the forward")
+        wait_until(lambda: is_being_dialed(place[1]), "the target to be dialed")
+        wait_until(lambda: is_full(process), "more output than anybody reads")
+        server.stop()
+        assert process.stderr.readline() == b"Connection to 127.0.0.1 closed by remote host.\n"
+        accepted = target.accept()[0]
+        assert accepted.getpeername() == waiting.getsockname()
+        accepted.close()
+        late = opened.enter_context(target.accept()[0])
+        late.settimeout(PATIENCE)
+        with contextlib.suppress(ConnectionResetError):
+            assert late.recv(1) == b""
+        rest, _ = process.communicate(timeout=PATIENCE)
+        assert rest.startswith(b"y\ny\n")
+        assert process.returncode == 255
+
+
+def is_being_dialed(port: int) -> bool:
+    """Whether somebody has asked for a connection to a port of 127.0.0.1, and got no answer yet."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[2] == f"0100007F:{port:04X}" and row[3] == "02" for row in rows)  # SYN_SENT
+
+
+def is_full(process: subprocess.Popen[bytes]) -> bool:
+    """Whether its stdout, a pipe, takes no more of its output."""
+    assert process.stdout
+    held = array.array("i", [0])
+    fcntl.ioctl(process.stdout, termios.FIONREAD, held)
+    return held[0] >= fcntl.fcntl(process.stdout, fcntl.F_GETPIPE_SZ) - 4096
+
+
+@pytest.mark.beyond_ssh  # before 9.6
+@pytest.mark.parametrize("kind", ["forwarded-tcpip", "forwarded-*"])
+def test_channel_timeout(pyssh: Client, openssh: Server, fake_server: StartFake, kind: str) -> None:
+    target, port = fake_server(echo), free_port()
+    pyssh.aim(openssh, f"ChannelTimeout {kind}=1")
+    forward = f"{port}:127.0.0.1:{target.port}"
+    with tunnel(pyssh, "-R", forward, ready=port), connect(port) as idle, connect(port) as used:
+        used.sendall(b"x")
+        assert read_all(used) == b"x"
+        assert read_all(idle) == b""
 
 
 def test_a_taken_port_is_a_warning_or_the_end(pyssh: Client, openssh: Server, fake_server: StartFake) -> None:

@@ -62,6 +62,19 @@ def test_a_refused_connection(pyssh: Client, openssh: Server) -> None:
     assert done.stderr.splitlines()[-1] == b"stdio forwarding failed"
 
 
+def test_a_connection_that_is_lost(client: Client, sshd: Callable[..., Server], fake_server: StartFake) -> None:
+    server = sshd()
+    client.aim(server)
+    with client.start("-W", f"127.0.0.1:{fake_server(echo).port}", "box") as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b"x")
+        process.stdin.flush()
+        assert process.stdout.read(1) == b"x"
+        server.stop()
+        assert process.wait(PATIENCE) == 255
+
+
 def test_no_other_forward_stands(pyssh: Client, openssh: Server, fake_server: StartFake) -> None:
     taken = fake_server(echo)
     pyssh.aim(openssh, f"LocalForward {taken.port} localhost:1")

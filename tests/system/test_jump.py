@@ -308,7 +308,7 @@ def test_a_host_on_the_way_that_dies(ready: Client, hosts: dict[str, Server], na
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline() == b"up\n"
-        for pid in set(hosts[name].sessions()) - before:
+        for pid in sorted(set(hosts[name].sessions()) - before):  # the shell last
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         assert process.wait() == 255
@@ -357,6 +357,27 @@ def test_a_hops_own_proxy_command(ready: Client, hosts: dict[str, Server], tmp_p
     write_config(ready, hosts, one=f"ProxyCommand {command}")
     assert ready.run("-J", "one,two", "box", "exit 13").returncode == 13
     assert mark.read_text() == f"127.0.0.1 {hosts['one'].port} one\n"
+
+
+@pytest.mark.parametrize("permitted", ["yes", "no"])
+def test_a_hops_local_command(
+    client: Client, ready: Client, hosts: dict[str, Server], tmp_path: Path, permitted: str
+) -> None:
+    mark = tmp_path / "mark"
+    command = f"LocalCommand echo %n %h %T >>{mark}; echo lost; echo told >&2"
+    write_config(ready, hosts, one=f"{command}\nPermitLocalCommand {permitted}")
+    done = client.run("-J", "one,two", "box", "cat; exit 14", send=b"kept")
+    assert (done.returncode, done.stdout) == (14, b"kept")
+    assert done.stderr == (b"told\n" if permitted == "yes" else b"")
+    assert mark.exists() is (permitted == "yes")
+    assert not mark.exists() or mark.read_text() == "one 127.0.0.1 NONE\n"
+
+
+@pytest.mark.beyond_ssh  # where it takes the next connection's words for its own
+def test_a_hops_local_command_reads_nothing(ready: Client, hosts: dict[str, Server]) -> None:
+    write_config(ready, hosts, one="LocalCommand cat\nPermitLocalCommand yes")
+    done = ready.run("-J", "one,two", "box", "cat; exit 14", send=b"kept")
+    assert (done.returncode, done.stdout, done.stderr) == (14, b"kept", b"")
 
 
 def test_the_destinations_patience_is_for_the_whole_way(

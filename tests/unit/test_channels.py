@@ -427,6 +427,13 @@ def test_times_of_use_are_those_of_the_owner() -> None:
     assert list(connection.channels) == [channel]
 
 
+def test_a_channel_of_the_servers_is_used_from_when_it_is_accepted() -> None:
+    connection = Connection()
+    connection.channels.now = 5.0
+    channel = connection.channels.accept(ch.OpenRequested("x11", 9, 1000, 100, b""))
+    assert (channel.opened_at, channel.last_used) == (5.0, 5.0)
+
+
 def test_no_grant_when_no_data_can_come() -> None:
     for end in (eof(0), close(0)):
         connection = Connection()

@@ -80,6 +80,14 @@ def test_everybody_hears_of_the_end_once() -> None:
     assert one.told == ["end"]
 
 
+def test_nobody_is_taken_after_the_end() -> None:
+    owners, late = Owners(), Owner()
+    owners.connection_ended()
+    assert not owners.add(ch.Channel(0, "a"), late)
+    assert not owners.others(None)
+    assert owners.of(ch.Channel(0, "a")) is None
+
+
 def test_a_channel_of_the_servers_is_confirmed_with_what_it_may_send() -> None:
     sent: list[bytes] = []
     channels = ch.Channels(lambda *parts: sent.append(b"".join(parts)))

@@ -13,6 +13,10 @@ from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.wire import uint32
 
+HOP = SimpleNamespace(
+    name="gate", options=SimpleNamespace(local_command=None), log=SimpleNamespace(debug1=lambda _message: None)
+)
+
 OPENED = bytes((91,)) + uint32(0) + uint32(7) + uint32(100) + uint32(60)
 
 
@@ -41,9 +45,8 @@ class Outer:
 
 
 def jump(outer: Outer, loop: Loop) -> JumpChannel:
-    hop = SimpleNamespace(name="gate", log=SimpleNamespace(debug1=lambda _message: None))
     target = SimpleNamespace(hostname="db", port=22)
-    made = JumpChannel(loop, outer, hop, target)  # type: ignore[arg-type]
+    made = JumpChannel(loop, outer, HOP, target)  # type: ignore[arg-type]
     made.authenticated()
     return made
 
@@ -72,7 +75,7 @@ def test_what_came_too_early_is_asked_for_again() -> None:
     channel = JumpChannel(
         Loop(),
         outer,  # type: ignore[arg-type]
-        SimpleNamespace(name="gate", log=SimpleNamespace(debug1=lambda _message: None)),  # type: ignore[arg-type]
+        HOP,  # type: ignore[arg-type]
         SimpleNamespace(hostname="db", port=22),  # type: ignore[arg-type]
     )
     channel.open_early()

@@ -6,8 +6,9 @@ of the connection is written with one call, straight from where it was decrypted
 copied and kept, and the window, which opens only by what was written, bounds how much that can be.
 
 The two directions end apart. The socket's end of file becomes the channel's EOF, the channel's EOF a shutdown for
-writing once all is written; a socket that takes no more for good (a reset) ends the writing, and what still comes
-is dropped. When both have ended the channel is closed.
+writing once all is written; a socket that takes no more ends the writing, and what still comes is dropped. When
+both have ended the channel is closed, and likewise when the socket is found to be reset: whoever holds on to the
+other end hears of it, while ssh has it believe that only one half is over.
 """
 
 from __future__ import annotations
@@ -248,6 +249,9 @@ class Relay:
             return
         except OSError as error:
             self._log.debug2(f"channel {channel.local_id}: read failed: {error.strerror}")
+            if self._socket is not None:
+                self.abort()
+                return
             done = 0
         if not done:
             self._end_source()

@@ -108,7 +108,7 @@ class RemoteForward:
         def done(sock: socket.socket | None, error: OSError | None) -> None:
             if sock is None:
                 reason = (error.strerror or str(error)) if error else "no address"
-                context.log.info(f"connect_to {name}: failed: {reason}")
+                context.log.error(f"connect_to {name}: failed: {reason}")
                 context.connection.refuse_channel(request, _CONNECT_FAILED, reason)
                 context.connection.flush_soon()
                 return
@@ -228,7 +228,7 @@ class _SocksChannel:
         def done(sock: socket.socket | None, error: OSError | None) -> None:
             if sock is None:
                 reason = (error.strerror or str(error)) if error else "no address"
-                context.log.info(f"connect_to {name}: failed: {reason}")
+                context.log.error(f"connect_to {name}: failed: {reason}")
                 self._deny(reply_for(_CONNECT_FAILED, reason))
                 return
             self._relay.say(self._handshake.granted())

@@ -37,6 +37,7 @@ class StdioForward:
         )
         self._asked_early = False
         self._over = False
+        self._lost = False
         self._blocking: list[int] = []
 
     def open_early(self) -> None:
@@ -85,7 +86,7 @@ class StdioForward:
         """Likewise."""
 
     def connection_ended(self) -> None:
-        self._over = True
+        self._over = self._lost = True
 
     raw = None
     """No terminal of ours is in raw mode."""
@@ -97,15 +98,16 @@ class StdioForward:
         """There is no terminal on the other side."""
 
     def is_over(self) -> bool:
-        return self._over
+        channel = self._relay.channel
+        return self._over or (channel is not None and channel.close_received)
 
     def finished(self) -> bool:
         """Whether the channel is closed, and all that came is written."""
         return self._over
 
     def exit_status(self) -> int:
-        """0 once the channel has been closed in order."""
-        return 0
+        """0 once the channel has been closed in order; 255 when the connection was lost before."""
+        return 255 if self._lost else 0
 
     def close(self) -> None:
         """Leave our descriptors as they were found."""

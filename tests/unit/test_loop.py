@@ -1,0 +1,86 @@
+"""The event loop: what is called when, what is waited for, and what ends a wait."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from pyssh_cli.net.loop import Loop
+
+
+class Rounds(Loop):
+    """A loop that keeps how long each of its waits was meant to be, and waits for nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float | None] = []
+
+    def _wait(self, timeout: float | None) -> list[tuple[int, int]]:
+        self.waits.append(timeout)
+        return super()._wait(0.0)
+
+
+@pytest.fixture
+def rounds() -> Iterator[Rounds]:
+    made = Rounds()
+    yield made
+    made.close()
+
+
+def test_what_is_called_soon_is_not_followed_by_a_wait(rounds: Rounds) -> None:
+    called: list[str] = []
+    rounds.call_soon(lambda: called.append("soon"))
+    rounds.run_once()
+    assert (called, rounds.waits) == (["soon"], [0.0])
+    rounds.run_once()
+    assert (called, rounds.waits) == (["soon"], [0.0, None])
+
+
+def test_what_a_callback_asks_for_is_called_in_the_same_round(rounds: Rounds) -> None:
+    called: list[str] = []
+    reader, writer = os.pipe()
+    os.write(writer, b"x")
+
+    def on_readable() -> None:
+        called.append(os.read(reader, 1).decode())
+        rounds.call_soon(lambda: called.append("soon"))
+
+    rounds.watch(reader, on_readable)
+    rounds.call_at(0.0, lambda: rounds.call_soon(lambda: called.append("soon after the timer")))
+    rounds.run_once()
+    assert called == ["x", "soon", "soon after the timer"]
+    assert len(rounds.waits) == 1
+    rounds.watch(reader)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_who_asks_again_and_again_lets_others_have_their_turn(rounds: Rounds) -> None:
+    called: list[str] = []
+
+    def again() -> None:
+        called.append("again")
+        rounds.call_soon(again)
+
+    rounds.call_soon(again)
+    for _ in range(3):
+        rounds.run_once()
+    assert (called, rounds.waits) == (["again"] * 3, [0.0] * 3)
+
+
+def test_a_signals_handler_ends_the_wait() -> None:
+    loop, called = Loop(), list[str]()
+    before = signal.signal(signal.SIGALRM, lambda _number, _frame: loop.call_soon(lambda: called.append("soon")))
+    try:
+        loop.wake_on_signals()
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        while not called:
+            loop.run_once()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        loop.close()
+        signal.signal(signal.SIGALRM, before)
+    assert called == ["soon"]
