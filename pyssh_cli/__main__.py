@@ -38,12 +38,27 @@ def _forget_coerced_locale() -> None:
         del os.environ["LC_CTYPE"]
 
 
+def _complete(shell: str, words: list[str]) -> None:
+    """Print what a Tab offers (see `completion`) and exit; without a word when something goes wrong."""
+    try:
+        from pyssh_cli.completion import answer
+
+        data = memoryview(answer(shell, words).encode("utf-8", "surrogateescape"))
+        while data:
+            data = data[os.write(1, data) :]
+    except Exception:
+        pass
+    os._exit(0)
+
+
 def main() -> None:
     """Run the process's own command line and exit with its code.
 
     The interpreter is not taken down piece by piece: that takes longer than many a remote command, and all that
     must be put back in order (the terminal, descriptors, files) has been by now.
     """
+    if sys.argv[1:2] == ["--complete"] and sys.argv[2:3] in (["bash"], ["zsh"], ["fish"]):
+        _complete(sys.argv[2], sys.argv[3:])
     _open_standard_descriptors()
     _forget_coerced_locale()
     from pyssh_cli.cli import main as run
