@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from pyssh_cli.cli.acts import CONTROL_COMMANDS  # noqa: E402
 from pyssh_cli.cli.command import pyssh  # noqa: E402
-from pyssh_cli.cli.flags import FLAGS  # noqa: E402
+from pyssh_cli.cli.flags import FLAGS, OWN_FLAGS  # noqa: E402
 from pyssh_cli.cli.query import QUERIES  # noqa: E402
 from pyssh_cli.config import grammars, keywords, proxies  # noqa: E402
 from pyssh_cli.config.algorithms import (  # noqa: E402
@@ -142,12 +142,11 @@ def values(row: Keyword) -> str:
 
 def flags() -> dict[str, tuple[str, str]]:
     """Every flag with its argument and its line of help: the table's, then the long ones."""
-    found = {f"-{row.letter}": (row.argument, row.help) for row in FLAGS.values()}
+    found = {row.spelled: (row.argument, row.help) for row in (*FLAGS.values(), *OWN_FLAGS.values())}
     for option in pyssh.params:
         for name in option.opts:
-            if name.startswith("--") and not getattr(option, "hidden", False):
-                argument = "" if getattr(option, "is_flag", False) else (option.metavar or option.name or "")
-                found[name] = (argument, getattr(option, "help", None) or "")
+            if name.startswith("--"):
+                found.setdefault(name, ("", getattr(option, "help", None) or ""))
     return {name: (argument, told.removesuffix(".")) for name, (argument, told) in found.items()}
 
 
