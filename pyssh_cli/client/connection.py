@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from pyssh_cli.client.update_host_keys import UpdateHostKeys
 
 
+MAX_SOFTWARE = 255 - len("SSH-2.0-\r\n")
+"""Bytes of a version line that are ours to choose (RFC 4253 section 4.2)."""
+
 MAX_CHANNELS = 65536
 """Channels at once, those among them that wait for our answer, above which the server is let open no more: as many
 as there are ports."""
@@ -69,7 +72,7 @@ class Connection:
         self._trust = HostTrust(options, log, questions, carrier.address)
         compression = ("zlib@openssh.com", "none") if options.compression else ("none", "zlib@openssh.com")
         offer = Offer(options.kex_algorithms, self._trust.algorithms(), options.ciphers, options.macs, compression)
-        self.transport = Transport(offer, f"pyssh_{__version__}", log.say)
+        self.transport = Transport(offer, _software(options), log.say)
         self.transport.set_rekey_limit(*options.rekey_limit)
         self.channels = ch.Channels(self.transport.send)
         self.round_trip = RoundTrip(self.transport, self.channels)
@@ -536,6 +539,16 @@ class Connection:
         if self.authenticated:
             self._say_goodbye(m.DISCONNECT_BY_APPLICATION, "disconnected by user")
         self._link.close()
+
+
+def _software(options: Options) -> str:
+    """What our version line says of us, with VersionAddendum behind it (RFC 4253 section 4.2)."""
+    if not options.version_addendum:
+        return f"pyssh_{__version__}"
+    software = f"pyssh_{__version__} {options.version_addendum}"
+    if not software.isprintable() or len(software.encode("utf-8", "replace")) > MAX_SOFTWARE:
+        raise PysshError("VersionAddendum does not fit into a version line: it is too long, or not all printable")
+    return software
 
 
 def _acknowledger(carrier: Carrier) -> Callable[[], None] | None:

@@ -121,7 +121,7 @@ class Transport:
     def __init__(self, offer: Offer, software: str, debug: Debug) -> None:
         self._offer = offer
         self._debug = debug
-        self.client_version = f"SSH-2.0-{software}".encode("ascii")
+        self.client_version = f"SSH-2.0-{software}".encode("utf-8", "surrogateescape")
         self.server_version = b""
         self.session_id = b""
         """The first exchange hash, once it is there (RFC 4253 section 7.2)."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pyssh_cli import __version__
 from pyssh_cli.protocol import messages as m
 from pyssh_cli.protocol.userauth import PUBLICKEY_HOST_BOUND
 from pyssh_cli.wire import Reader, string
@@ -77,6 +78,22 @@ def test_version_and_kexinit_leave_together(pyssh: Client, openssh: Server, fake
     assert version.startswith(b"SSH-2.0-pyssh_")
     assert kexinit[5] == 20
     assert int.from_bytes(kexinit[:4], "big") + 4 == len(kexinit)
+
+
+def test_what_is_added_to_our_version(pyssh: Client, openssh: Server, fake_server: StartFake) -> None:
+    """VersionAddendum, its tokens expanded; and the handshake, whose hash has it, succeeds."""
+    said: list[bytes] = []
+    aim_through(pyssh, openssh, fake_server(dribbling_relay(openssh, said)).port)
+    assert pyssh.run("-o", "VersionAddendum=of %n", "box", "exit 3").returncode == 3
+    assert said[0].partition(b"\r\n")[0] == f"SSH-2.0-pyssh_{__version__} of box".encode()
+
+
+@pytest.mark.parametrize("addendum", ["x" * 250, "two\nlines"])
+def test_what_fits_into_no_version_line_is_an_error(pyssh: Client, openssh: Server, addendum: str) -> None:
+    pyssh.aim(openssh, "VersionAddendum ${ADDENDUM}", keys=("ed25519",))
+    pyssh.environment["ADDENDUM"] = addendum
+    done = pyssh.run("box", "true")
+    assert (done.returncode, b"VersionAddendum does not fit" in done.stderr) == (255, True)
 
 
 def test_channel_is_asked_for_before_the_user_is_known(
