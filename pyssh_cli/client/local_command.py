@@ -27,13 +27,26 @@ def run_local_command(options: Options, log: Log, tunnel_device: str = NO_TUNNEL
     allowed = TOKEN_RULES["localcommand"].letters or ""
     tokens = options.tokens.extended(T=tunnel_device)
     command = tokens.expand(options.local_command, allowed=allowed, where="LocalCommand")
-    shell = os.environ.get("SHELL") or "/bin/sh"
-    log.debug3(f'Executing {shell} -c "{command}"')
-    ignored = [signal.SIGPIPE, signal.SIGXFSZ]  # by Python; a command is to be told
+    log.debug3(f'Executing {person_s_shell()} -c "{command}"')
     try:
-        pid = os.posix_spawn(shell, [shell, "-c", command], os.environ, setsigdef=ignored)
+        status = run_in_shell(command)
     except OSError as error:
-        log.error(f'Couldn\'t execute {shell} -c "{command}": {error.strerror}')
+        log.error(f'Couldn\'t execute {person_s_shell()} -c "{command}": {error.strerror}')
         return
-    _, status = os.waitpid(pid, 0)
     log.debug3(f"LocalCommand ended with status {os.waitstatus_to_exitcode(status)}")
+
+
+def person_s_shell() -> str:
+    """The shell that the person uses."""
+    return os.environ.get("SHELL") or "/bin/sh"
+
+
+def run_in_shell(command: str) -> int:
+    """Run a command with that shell on our standard streams, to its end; its status as wait(2) has it.
+
+    Raises OSError when the shell cannot be run.
+    """
+    shell = person_s_shell()
+    ignored = [signal.SIGPIPE, signal.SIGXFSZ]  # by Python; a command is to be told
+    pid = os.posix_spawn(shell, [shell, "-c", command], os.environ, setsigdef=ignored)
+    return os.waitpid(pid, 0)[1]
