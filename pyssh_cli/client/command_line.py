@@ -7,17 +7,17 @@ that lasts as long as the session.
 
 from __future__ import annotations
 
-import os
 import signal
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from pyssh_cli.client.local_command import person_s_shell, run_in_shell
 from pyssh_cli.config.forwards import Forward, ForwardKind, parse_forward
-from pyssh_cli.terminal.signals import SignalsAsFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
-    from prompt_toolkit.history import InMemoryHistory
+    from pyssh_cli.terminal.line import LineEditor
 
 PROMPT = "ssh> "
 
@@ -37,8 +37,9 @@ _HELP_COMMAND = ("!command", "run a command here")
 class ForwardControl(Protocol):
     """What makes and ends forwards on a connection that stands."""
 
-    def add(self, forward: Forward) -> bool:
-        """Begin to forward; whether it could be begun. A remote one may still be refused by the server."""
+    def add(self, forward: Forward, done: Callable[[bool, int], None] | None = None) -> bool:
+        """Begin to forward; whether it could be begun. A remote one may still be refused by the server: `done` is
+        told whether it stands, and the port, now or later."""
 
     def cancel(self, forward: Forward) -> bool:
         """End the forward of this kind that listens there; whether there was one."""
@@ -74,8 +75,8 @@ def parse(line: str) -> Command:
 class CommandLine:
     """Reads lines and does what they ask for.
 
-    `tell` shows a line of text; `forwards` is None where nothing can be forwarded; `local_commands` is
-    PermitLocalCommand.
+    `tell` shows a line of text, at any time; `forwards` is None where nothing can be forwarded; `local_commands`
+    is PermitLocalCommand.
     """
 
     def __init__(
@@ -84,17 +85,23 @@ class CommandLine:
         self._tell = tell
         self.forwards = forwards
         self._local_commands = local_commands
-        self._history: InMemoryHistory | None = None
+        self._editor: LineEditor | None = None
 
-    def run(self) -> None:
-        """Ask for a line and do it. The terminal must not be raw."""
-        if self._history is None:
-            from prompt_toolkit.history import InMemoryHistory
+    def run(self) -> bytes:
+        """Ask for a line and do it. The terminal must not be raw. What was typed ahead of the session's next
+        keys comes back."""
+        if self._editor is None:
+            from pyssh_cli.terminal.line import LineEditor
 
-            self._history = InMemoryHistory()
-        line = read_line(PROMPT, self._history)
+            self._editor = LineEditor()
+        try:
+            line, typed_ahead = self._editor.ask(PROMPT)
+        except OSError as error:
+            self._tell(f"There is no terminal to ask on: {error.strerror}.")
+            return b""
         if line is not None:
             self.do(line)
+        return typed_ahead
 
     def do(self, line: str) -> None:
         """Do what `line` says, and tell how it went."""
@@ -103,7 +110,7 @@ class CommandLine:
             self._help()
         elif command.verb == "run" and self._local_commands:
             if command.rest.strip():
-                run_locally(command.rest)
+                run_locally(command.rest, self._tell)
         elif command.verb in {"add", "cancel"}:
             self._forward(command)
         elif command.verb == "run":
@@ -133,43 +140,30 @@ class CommandLine:
         if self.forwards is None:
             self._tell("Port forwarding cannot be changed in this session.")
         elif adding:
-            self._tell("Forwarding port." if self.forwards.add(forward) else "Port forwarding failed.")
+            begun = self.forwards.add(forward, lambda stands, _port: self._settled(forward, stands))
+            self._tell("Forwarding port." if begun else "Port forwarding failed.")
         else:
             self._tell("Canceled forwarding." if self.forwards.cancel(forward) else "Unknown port forwarding.")
 
-
-def read_line(prompt: str, history: InMemoryHistory) -> str | None:
-    """A line typed on the terminal, edited; None when Ctrl-C or Ctrl-D ended it.
-
-    Blocks. Whatever prompt_toolkit's event loop does to signals is undone.
-    """
-    import sys
-
-    from prompt_toolkit import PromptSession
-    from prompt_toolkit.input import create_input
-    from prompt_toolkit.output.vt100 import Vt100_Output
-
-    stream = sys.stdout if sys.stdout and sys.stdout.isatty() else sys.stderr
-    # No questions about the cursor: a late answer would go to the remote side as if it had been typed.
-    output = Vt100_Output.from_pty(stream, term=os.environ.get("TERM"))
-    output.enable_cpr = False
-    terminal = create_input(always_prefer_tty=True)
-    with SignalsAsFound():
-        try:
-            return PromptSession[str](history=history, input=terminal, output=output).prompt(prompt)
-        except (KeyboardInterrupt, EOFError):
-            return None
+    def _settled(self, forward: Forward, stands: bool) -> None:
+        """The server has answered, in the middle of the session. Of what fails here there is a message already."""
+        if not stands and forward.kind == "remote":
+            listens = f"path {forward.listen_path}" if forward.listen_path else f"port {forward.listen_port}"
+            self._tell(f"Warning: remote port forwarding failed for listen {listens}")
 
 
-def run_locally(command: str) -> None:
+def run_locally(command: str, tell: Callable[[str], None]) -> None:
     """Run a command with the person's shell on our terminal, and wait for its end (PermitLocalCommand)."""
-    import subprocess
+    # What the keys of the terminal send is for the command. Not by SIG_IGN, which it would inherit.
+    handlers = [(number, signal.signal(number, _nothing)) for number in (signal.SIGINT, signal.SIGQUIT)]
+    try:
+        run_in_shell(command)
+    except OSError as error:
+        tell(f"{person_s_shell()}: {error.strerror}")
+    finally:
+        for number, handler in handlers:
+            signal.signal(number, handler)
 
-    shell = os.environ.get("SHELL") or "/bin/sh"
-    with SignalsAsFound():
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, lambda _number, _frame: None)  # they are for the command
-        try:
-            subprocess.run([shell, "-c", command], check=False)
-        except OSError as error:
-            os.write(2, f"{shell}: {error.strerror}\n".encode("utf-8", "backslashreplace"))
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    pass

@@ -17,6 +17,7 @@ from pyssh_cli import __version__
 from pyssh_cli.client.link import Carrier, Link
 from pyssh_cli.client.owners import Answered, ChannelOwner, MainOwner, Opener, Owners
 from pyssh_cli.client.round_trip import KEEP_ALIVE, RoundTrip
+from pyssh_cli.client.service_class import ServiceClass
 from pyssh_cli.client.trust import HostTrust
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import (
@@ -65,7 +66,7 @@ class Connection:
         self._log = log
         self._loop = loop
         self._carrier = carrier
-        self._socket = carrier.socket
+        self.socket = self._socket = carrier.socket
         self.peer = self._peer = carrier.peer
         self.since = monotonic()
         self._questions = questions
@@ -76,6 +77,7 @@ class Connection:
         self.transport.set_rekey_limit(*options.rekey_limit)
         self.channels = ch.Channels(self.transport.send)
         self.round_trip = RoundTrip(self.transport, self.channels)
+        self.service_class = ServiceClass(self._socket, options.ip_qos, log)
         self._idle: IdleTimeouts | None = None
         self.owner: MainOwner | None = None
         self.openers: dict[str, Opener] = {}
@@ -140,6 +142,7 @@ class Connection:
         self._own(channel, owner)
         if self._idle:
             self._idle.look_again()
+        self.service_class.consider(channel)
         return channel
 
     def refuse_channel(self, request: ch.OpenRequested, reason: int, why: str) -> None:
@@ -371,8 +374,12 @@ class Connection:
             channel = event.channel
             assert channel is not None
             self._owners.tell(event, channel)
-            if self._idle and isinstance(event, ch.Opened):
-                self._idle.look_again()
+            if isinstance(event, ch.Opened):
+                self.service_class.consider(channel)
+                if self._idle:
+                    self._idle.look_again()
+            elif isinstance(event, ch.Closed):
+                self.service_class.consider(channel)
 
     def _on_open_requested(self, request: ch.OpenRequested) -> None:
         self._log.debug1(
@@ -453,13 +460,6 @@ class Connection:
         owner = self._owners.of(channel)
         if owner:
             owner.timed_out(channel)
-
-    def classify(self, *, interactive: bool) -> None:
-        """Let packets travel in the class of interactive sessions, or in that of others (IPQoS)."""
-        from pyssh_cli.net.tcp import set_service_class
-
-        if self._socket is not None:
-            set_service_class(self._socket, self._options.ip_qos[0 if interactive else 1], self._log)
 
     def _rekey_if_due(self) -> None:
         self.transport.rekey_if_due(monotonic())

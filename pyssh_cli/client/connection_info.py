@@ -6,11 +6,14 @@ Texts from facts, for a raw terminal: lines end in CR LF.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyssh_cli.log import printable
 from pyssh_cli.protocol.channels import Channel
 from pyssh_cli.protocol.transport import Transport
+
+if TYPE_CHECKING:
+    from socket import socket
 
 _UNITS = "KMGT"
 
@@ -82,10 +85,19 @@ class ChannelList:
         ]
 
 
-def connection_lines(transport: Transport, host: str, peer: str, now: float, since: float) -> list[str]:
-    """What is known of the connection to `host` at `peer`, which is up `since` that time."""
+def ends(peer: str, sock: socket | None) -> str:
+    """Between what the connection is: the server's end, and ours where we have a TCP socket."""
+    try:
+        name = sock.getsockname() if sock is not None else ()
+    except OSError:
+        name = ()
+    return f"{peer} from {name[0]} port {name[1]}" if isinstance(name, tuple) and len(name) >= 2 else peer
+
+
+def connection_lines(transport: Transport, login: str, between: str, now: float, since: float) -> list[str]:
+    """What is known of the connection, as `login` and between these `ends`, which is up `since` that time."""
     lines = [
-        f"  to {printable(host)}, {peer}, for {shown_seconds(now - since)}",
+        f"  to {printable(login)}, {between}, for {shown_seconds(now - since)}",
         f"  server {printable(transport.server_version)}",
     ]
     agreed = transport.agreement

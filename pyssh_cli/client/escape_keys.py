@@ -85,10 +85,11 @@ class EscapeKeys:
         self._measure()
 
     def _connection_info(self, keys: str) -> None:
-        from pyssh_cli.client.connection_info import connection_lines
+        from pyssh_cli.client.connection_info import connection_lines, ends
 
-        connection, host = self._session.connection, self._session.options.hostname
-        lines = connection_lines(connection.transport, host, connection.peer, monotonic(), connection.since)
+        connection, options = self._session.connection, self._session.options
+        login, between = f"{options.user}@{options.hostname}", ends(connection.peer, connection.socket)
+        lines = connection_lines(connection.transport, login, between, monotonic(), connection.since)
         lines = [keys, f"Connection information, process {os.getpid()}:", *lines, *self._channels()]
         self._say("\r\n".join(lines))
         self._measure()
@@ -130,7 +131,7 @@ class EscapeKeys:
             from pyssh_cli.client.command_line import CommandLine
 
             self._command_line = CommandLine(
-                lambda line: write_all(STDERR, f"{line}\n".encode("utf-8", "backslashreplace")),
+                self._say,
                 self.forwards,
                 local_commands=options.permit_local_command,
             )
@@ -138,11 +139,14 @@ class EscapeKeys:
         was_raw = session.raw.active
         session.raw.leave()
         write_all(STDERR, b"\r\n")
+        typed_ahead = b""
         try:
-            self._command_line.run()
+            typed_ahead = self._command_line.run()
         finally:
             if was_raw:
                 session.raw.enter()
+        if typed_ahead:
+            session.loop.call_soon(lambda: session.typed(typed_ahead))
         session.window_changed()  # it may have changed meanwhile, unheard
         session.connection.flush()
 

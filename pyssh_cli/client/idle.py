@@ -7,13 +7,13 @@ from time import monotonic
 
 from pyssh_cli.config.patterns import matches_pattern
 from pyssh_cli.net.loop import Loop, Timer
-from pyssh_cli.protocol.channels import Channel, Channels
+from pyssh_cli.protocol.channels import AGENT_KINDS, Channel, Channels
 
 GLOBAL = "global"
 """Stands for all channels at once; no wildcard matches it."""
 
 TYPES = {
-    "auth-agent@openssh.com": "agent-connection",
+    **dict.fromkeys(AGENT_KINDS, "agent-connection"),
     "tun@openssh.com": "tun-connection",
     "x11": "x11-connection",
 }

@@ -28,14 +28,27 @@ def run_local_command(options: Options, log: Log, tunnel_device: str = NO_TUNNEL
     allowed = TOKEN_RULES["localcommand"].letters or ""
     tokens = options.tokens.extended(T=tunnel_device)
     command = tokens.expand(options.local_command, allowed=allowed, where="LocalCommand")
-    shell = os.environ.get("SHELL") or "/bin/sh"
-    log.debug3(f'Executing {shell} -c "{command}"')
+    log.debug3(f'Executing {person_s_shell()} -c "{command}"')
+    try:
+        status = run_in_shell(command, apart=apart)
+    except OSError as error:
+        log.error(f'Couldn\'t execute {person_s_shell()} -c "{command}": {error.strerror}')
+        return
+    log.debug3(f"LocalCommand ended with status {os.waitstatus_to_exitcode(status)}")
+
+
+def person_s_shell() -> str:
+    """The shell that the person uses."""
+    return os.environ.get("SHELL") or "/bin/sh"
+
+
+def run_in_shell(command: str, *, apart: bool = False) -> int:
+    """Run a command with that shell on our standard streams, to its end; its status as wait(2) has it.
+
+    With `apart` it has no stdin and stdout. Raises OSError when the shell cannot be run.
+    """
+    shell = person_s_shell()
     ignored = [signal.SIGPIPE, signal.SIGXFSZ]  # by Python; a command is to be told
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1) if apart]
-    try:
-        pid = os.posix_spawn(shell, [shell, "-c", command], os.environ, file_actions=null, setsigdef=ignored)
-    except OSError as error:
-        log.error(f'Couldn\'t execute {shell} -c "{command}": {error.strerror}')
-        return
-    _, status = os.waitpid(pid, 0)
-    log.debug3(f"LocalCommand ended with status {os.waitstatus_to_exitcode(status)}")
+    pid = os.posix_spawn(shell, [shell, "-c", command], os.environ, file_actions=null, setsigdef=ignored)
+    return os.waitpid(pid, 0)[1]

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 import stat
-import termios
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from pyssh_cli.client.connection import Connection
 from pyssh_cli.client.output import Output
+from pyssh_cli.client.session_request import (
+    purpose_of,
+    request_program,
+    request_pty,
+    terminal_type,
+    wants_tty,
+)
 from pyssh_cli.config.options import Options
-from pyssh_cli.config.patterns import matches_pattern
 from pyssh_cli.errors import PysshError
 from pyssh_cli.log import Log, printable
 from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.protocol.messages import EXTENDED_DATA_STDERR
 from pyssh_cli.terminal.escapes import Escape, EscapeFilter
-from pyssh_cli.terminal.modes import NO_MODES, encode_modes
 from pyssh_cli.terminal.raw import RawMode, window_size
-from pyssh_cli.wire import Reader, string, text, uint32
+from pyssh_cli.wire import Reader, string, uint32
 
 if TYPE_CHECKING:
     from pyssh_cli.client.command_line import ForwardControl
@@ -57,7 +61,7 @@ class Session:
         self._channels = connection.channels
         self._channel: ch.Channel | None = None
         self._opened_early = False
-        self.tty = self._asked_for_tty = self._wants_tty()
+        self.tty = self._asked_for_tty = wants_tty(options, log)
         self.raw = self._raw = RawMode(STDIN, log)
         self._escapes = EscapeFilter(options.escape_char if self.tty else None)
         self._escape_keys: EscapeKeys | None = None
@@ -92,21 +96,6 @@ class Session:
         """Leave the terminal as it was found."""
         self.raw.leave()
 
-    def _wants_tty(self) -> bool:
-        """Whether to ask for a pty (RequestTTY, -t, -T)."""
-        o = self._options
-        if o.session_type == "none":
-            return False
-        if o.request_tty == "force":
-            return True
-        wants = o.request_tty == "yes" or (
-            o.request_tty == "auto" and o.command is None and o.session_type == "default"
-        )
-        if wants and (o.stdin_null or not os.isatty(STDIN)):
-            self._log.info("Pseudo-terminal will not be allocated because stdin is not a terminal.")
-            return False
-        return wants
-
     # What the connection tells us -------------------------------------------------------------------------------
 
     def open_early(self) -> None:
@@ -127,16 +116,10 @@ class Session:
             windows = (TTY_WINDOW, TTY_MAX_WINDOW) if self.tty else (ch.INITIAL_WINDOW, ch.MAX_WINDOW)
             self._channel = self._connection.open_channel("session", b"", self, *windows)
             self._channel.told = "client-session"
-            self._channel.purpose = self._purpose()
+            self._channel.purpose = purpose_of(self._options)
+            self._channel.interactive = self.tty
         else:
             self._channels.open_again(self._channel)
-
-    def _purpose(self) -> str:
-        """What ChannelTimeout may call the channel more closely."""
-        o = self._options
-        if o.session_type == "subsystem":
-            return f"session:subsystem:{o.command}"
-        return "session:shell" if o.command is None else "session:command"
 
     def on_channel_event(self, event: ch.Event) -> None:
         if isinstance(event, ch.Data):
@@ -186,7 +169,6 @@ class Session:
         o, channel = self._options, self._channel
         assert channel is not None
         self._asked_at = monotonic()
-        self._connection.classify(interactive=self.tty)
         if self._speaks_openssh():
             self._log.debug1("Requesting no-more-sessions@openssh.com")
             self._connection.global_request("no-more-sessions@openssh.com", answered=self._on_global_answer)
@@ -195,35 +177,11 @@ class Session:
 
             ask_with_session(o, self._log, self._loop, self._connection, channel)
         if self.tty:
-            self._request_pty(channel)
-        for name, value in self._environment():
-            self._log.debug1(f'channel 0: setting env {name} = "{value}"')
-            self._channels.request(channel, "env", text(name) + text(value))
-        if o.command is None:
-            self._log.debug1("Requesting a shell")
-            self._channels.request(channel, "shell", want_reply=True)
-        elif o.session_type == "subsystem":
-            self._log.debug1(f"Sending subsystem: {o.command}")
-            self._channels.request(channel, "subsystem", text(o.command), want_reply=True)
-        else:
-            self._log.debug1(f"Sending command: {o.command}")
-            self._channels.request(channel, "exec", text(o.command), want_reply=True)
+            request_pty(o, self._channels, channel)
+        request_program(o, self._log, self._channels, channel)
 
     def _speaks_openssh(self) -> bool:
         return self._connection.transport.server_version.startswith(b"SSH-2.0-OpenSSH_")
-
-    def _request_pty(self, channel: ch.Channel) -> None:
-        """RFC 4254 section 6.2; without a terminal of ours the modes are the server's own."""
-        try:
-            modes = encode_modes(termios.tcgetattr(STDIN))
-        except termios.error:
-            modes = NO_MODES
-        size = b"".join(map(uint32, window_size(STDIN)))
-        self._channels.request(channel, "pty-req", text(self._term()) + size + string(modes), want_reply=True)
-
-    def _term(self) -> str:
-        """What kind of terminal the remote side is to write for."""
-        return dict(self._options.set_env).get("TERM") or os.environ.get("TERM", "")
 
     def _record(self) -> None:
         """Record what the terminal shows from now on, if that is wanted (SessionRecord)."""
@@ -233,18 +191,8 @@ class Session:
         elif path is not None:
             from pyssh_cli.client.recording import Recording
 
-            env = {"TERM": self._term(), "SHELL": os.environ.get("SHELL", "")}
+            env = {"TERM": terminal_type(self._options), "SHELL": os.environ.get("SHELL", "")}
             self._recording = Recording(path, self._log, self._loop, window_size(STDIN)[:2], env)
-
-    def _environment(self) -> list[tuple[str, str]]:
-        """What SendEnv lets through, then what SetEnv says: the later one counts."""
-        patterns = self._options.send_env
-        sent = [
-            (name, value)
-            for name, value in os.environ.items()
-            if any(matches_pattern(name, pattern) for pattern in patterns)
-        ]
-        return [*sent, *self._options.set_env]
 
     def _on_answer(self, answer: ch.RequestAnswered) -> None:
         if answer.success:
@@ -258,7 +206,8 @@ class Session:
                     raise PysshError("PTY allocation request failed on channel 0")
                 self.tty = False
                 self._escapes = EscapeFilter(None)
-                self._connection.classify(interactive=False)
+                self.channel.interactive = False
+                self._connection.service_class.consider(self.channel)
                 self._log.info("PTY allocation request failed on channel 0")
             return
         if answer.name == "x11-req":
@@ -358,9 +307,13 @@ class Session:
         except OSError as error:
             self._log.debug1(f"read from the terminal failed: {error.strerror}")
             typed = b""
-        if not typed:
+        if typed:
+            self.typed(typed)
+        else:
             self._end_input()
-            return
+
+    def typed(self, typed: bytes) -> None:
+        """This was typed on the terminal."""
         data, escapes = self._escapes.feed(typed)
         for escape in escapes:
             self._act(escape)
@@ -386,7 +339,8 @@ class Session:
             data = data[size:]
         self._typed = data
         self._connection.flush()
-        self._watch_stdin(True)
+        if data or not self._stdin_watched:
+            self._watch_stdin(True)
 
     def send_last(self, data: bytes) -> None:
         """Send `data`, and nothing that is typed after it."""

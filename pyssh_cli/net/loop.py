@@ -139,7 +139,12 @@ class Loop:
         Nothing is waited for while `call_soon` has something to call. It is called last, so that whoever runs the
         loop can look at what has become of it before the next wait.
         """
-        timeout = self._timeout(deadline) if not (self._always or self._woken) else 0.0
+        if self._always or self._woken:
+            timeout: float | None = 0.0
+        elif self._timers or deadline is not None:
+            timeout = self._timeout(deadline)
+        else:
+            timeout = None
         watched = self._watched
         for fd, events in self._wait(timeout):
             # A callback may have stopped the watch that a later one of the same batch stands for.

@@ -47,6 +47,10 @@ HELD_BACK = 4
 It takes one at least; bursts and the time that both ends need make it more."""
 
 
+AGENT_KINDS = frozenset({"auth-agent@openssh.com", "agent-connect"})
+"""Channels to the person's agent, by OpenSSH's name and by that of draft-ietf-sshm-ssh-agent."""
+
+
 class Channel:
     """One channel, seen from our side. Windows are bytes.
 
@@ -57,6 +61,7 @@ class Channel:
     - `until_marker`: bytes to come until the last one of the window as it was at the time `marked_at`.
     - `opened_at`, `last_used`: by `Channels.now`, when it was confirmed and when data last went either way.
     - `purpose`: what it is for, more closely than its kind says, as in "session:shell"; `told`: what we call it.
+    - `interactive`: whether it carries little, and that is waited for: a terminal, or an agent.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Channel:
         self.kind = kind
         self.purpose = kind
         self.told = kind
+        self.interactive = kind in AGENT_KINDS
         self.remote_id = -1
         self.local_window = window
         self.window_size = window

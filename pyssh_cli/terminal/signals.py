@@ -22,16 +22,24 @@ def suspend(raw: RawMode) -> None:
     """
     was_active = raw.active
     raw.leave()
+    try:
+        stop()
+    finally:
+        if was_active:
+            raw.enter()
+
+
+def stop() -> None:
+    """Stop this process as Ctrl-Z would, whatever SIGTSTP means to us; returns when it is continued."""
     handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
     try:
         signal.raise_signal(signal.SIGTSTP)
     finally:
         signal.signal(signal.SIGTSTP, handler)
-        if was_active:
-            raw.enter()
 
 
-_KILLING = (signal.SIGABRT, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+KILLING = (signal.SIGABRT, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+"""Signals that mean nothing to us and kill."""
 
 
 def guard_terminal(raw: RawMode, resumed: Callable[[], None]) -> None:
@@ -40,7 +48,7 @@ def guard_terminal(raw: RawMode, resumed: Callable[[], None]) -> None:
     Ignored ones stay ignored. `resumed` is called, in a signal handler, when we were stopped and are continued.
     """
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
+    def stop_and_resume(_number: int, _frame: FrameType | None) -> None:
         suspend(raw)
         resumed()
 
@@ -49,7 +57,7 @@ def guard_terminal(raw: RawMode, resumed: Callable[[], None]) -> None:
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
 
-    for number, handler in ((signal.SIGTSTP, stop), *((number, die) for number in _KILLING)):
+    for number, handler in ((signal.SIGTSTP, stop_and_resume), *((number, die) for number in KILLING)):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, handler)
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.system.clients import Client, is_logged_in
 from tests.system.conftest import OpenTerminal, StartServer
-from tests.system.forwarded import listens
+from tests.system.forwarded import connect, echo, fetch, website
 from tests.system.servers import FakeServer, KeyRing, Server, free_port
 from tests.system.waiting import PATIENCE, wait_until
 
@@ -219,29 +219,56 @@ def test_the_local_command_is_still_in_the_foreground(
     assert left.pid() != process.pid
 
 
-@pytest.mark.parametrize(("flag", "more"), [("-L", ":localhost:1"), ("-D", ""), ("-R", ":localhost:1")])
-def test_the_caller_hears_of_forwards_that_cannot_be(
-    client: Client, openssh: Server, left: Left, fake_server: Callable[..., FakeServer], flag: str, more: str
-) -> None:
-    taken = fake_server(lambda _peer: None)
-    client.aim(openssh, "ExitOnForwardFailure yes")
-    with client.start("-f", "-N", flag, f"127.0.0.1:{taken.port}{more}", "box") as process:
-        assert process.wait(PATIENCE) == 255
-        assert process.stderr
-        assert process.stderr.read()
-    assert left.pids() == []
-
-
-@pytest.mark.parametrize(("flag", "more"), [("-L", ":localhost:1"), ("-D", ""), ("-R", ":localhost:1")])
 def test_forwards_stand_when_the_caller_goes_on(
-    client: Client, openssh: Server, left: Left, flag: str, more: str
+    client: Client, openssh: Server, left: Left, fake_server: Callable[..., FakeServer]
 ) -> None:
-    port = free_port()
     client.aim(openssh, "ExitOnForwardFailure yes")
-    with client.start("-f", "-N", flag, f"127.0.0.1:{port}{more}", "box") as process:
-        assert process.wait(PATIENCE) == 0
-        assert listens(port)
-    assert left.pid() != process.pid
+    target, local, remote, socks = fake_server(echo), free_port(), free_port(), free_port()
+    forwards = ["-L", f"{local}:127.0.0.1:{target.port}", "-R", f"{remote}:127.0.0.1:{target.port}"]
+    done = client.run("-f", "-N", *forwards, "-D", str(socks), "box")
+    assert (done.returncode, done.stderr) == (0, b"")
+    for port in (local, remote):
+        with connect(port) as connection:
+            connection.sendall(b"through")
+            assert connection.recv(100) == b"through"
+    with website() as port:
+        assert fetch("--socks5", f"127.0.0.1:{socks}", f"http://127.0.0.1:{port}/x") == "found /x"
+    os.kill(left.pid(), signal.SIGTERM)
+    wait_until(lambda: not left.pids(), "the end of it")
+
+
+@pytest.mark.parametrize("words", [["-N", "box"], ["box", "echo ran"]], ids=["tunnel", "command"])
+@pytest.mark.parametrize("where", ["local", "remote", "socks"])
+def test_a_forward_that_cannot_stand_is_the_caller_s_to_know(
+    client: Client,
+    openssh: Server,
+    left: Left,
+    fake_server: Callable[..., FakeServer],
+    where: str,
+    words: list[str],
+) -> None:
+    client.aim(openssh, "ExitOnForwardFailure yes")
+    taken = f"127.0.0.1:{fake_server(echo).port}"
+    forward = {
+        "local": ["-L", f"{taken}:127.0.0.1:1"],
+        "remote": ["-R", "81:127.0.0.1:1"],  # a port that is root's
+        "socks": ["-D", taken],
+    }[where]
+    done = client.run("-f", *forward, *words)
+    assert (done.returncode, done.stdout) == (255, b"")
+    assert b"forward" in done.stderr
+    assert not left.pids()
+
+
+@pytest.mark.parametrize("forward", ["-L", "-R"])
+def test_a_forward_that_may_fail_keeps_nobody(
+    client: Client, openssh: Server, left: Left, fake_server: Callable[..., FakeServer], forward: str
+) -> None:
+    client.aim(openssh)
+    entrance = f"127.0.0.1:{fake_server(echo).port}" if forward == "-L" else "81"
+    assert client.run("-f", "-N", forward, f"{entrance}:127.0.0.1:1", "box").returncode == 0
+    os.kill(left.pid(), signal.SIGTERM)
+    wait_until(lambda: not left.pids(), "the end of it")
 
 
 WAITING = """

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import signal
-import termios
 from pathlib import Path
 
 import pytest
@@ -16,26 +14,8 @@ from tests.system.clients import Client
 from tests.system.conftest import OpenTerminal
 from tests.system.scripted_server import Talk
 from tests.system.servers import Account, Server
-from tests.system.terminals import Terminal
+from tests.system.sessions import SHOW, WATCH, in_session, open_cat
 from tests.system.waiting import wait_until
-
-WATCH = """exec bash -c 'trap "stty size" WINCH; echo up; while :; do read -t 0.1 x && echo got $x; done'"""
-"""A command that tells of each change of the window, and of each line."""
-
-SHOW = "stty -echo -icanon; echo up; exec cat -v"
-
-
-def open_cat(terminal: OpenTerminal, client: Client, *words: str, command: str = SHOW) -> Terminal:
-    """A session whose command shows what arrives; waits until keys go to it one by one."""
-    shown = terminal(*words, "-tt", "box", command, argv=client.argv)
-    shown.expect("up\r?\n")
-    wait_until(shown.is_raw, "raw mode")
-    return shown
-
-
-def in_session(shown: Terminal) -> bool:
-    """Whether the terminal is as raw as a session needs it; a line editor leaves its output as it is."""
-    return shown.is_raw() and not shown.modes()[1] & termios.OPOST
 
 
 @pytest.mark.parametrize(
@@ -132,7 +112,8 @@ def test_connection_is_described(pyssh: Client, openssh: Server, terminal: OpenT
     shown = open_cat(terminal, pyssh)
     shown.send("~I")
     shown.expect(rf"~I\r\nConnection information, process {shown.pid}:\r\n")
-    shown.expect(rf"127.0.0.1 port {openssh.port}.*SSH-2.0-OpenSSH_.*curve25519-sha256, host key ssh-ed25519")
+    shown.expect(rf"  to {openssh.user}@127.0.0.1, 127.0.0.1 port {openssh.port} from 127.0.0.1 port \d+, for ")
+    shown.expect(r"SSH-2.0-OpenSSH_.*curve25519-sha256, host key ssh-ed25519")
     shown.expect(r"aes256-gcm@openssh.com, MAC implicit, compression none")
     shown.expect(r"  round trip [\d.]+ ms\r\n")
 
@@ -228,110 +209,3 @@ def test_keys_are_doubled_for_a_session_in_a_session(
     shown.expect("inner 255\r\n")
     shown.send("\r~.")
     assert shown.wait() == 255
-
-
-# The command line ------------------------------------------------------------------------------------------------
-
-
-def test_command_line_is_off_unless_enabled(client: Client, openssh: Server, terminal: OpenTerminal) -> None:
-    client.aim(openssh)
-    shown = open_cat(terminal, client)
-    shown.send("~C")
-    shown.expect("commandline disabled[^\n]*\r\n")
-    shown.send("after|")
-    shown.expect(r"after\|")
-
-
-@pytest.mark.parametrize(
-    ("line", "answer"),
-    [
-        ("-L\r", "Bad local forwarding specification."),
-        ("-KL\r", "Bad forwarding close specification."),
-        ("what\r", "Invalid command."),
-        ("help\r", "Commands:"),
-        ("\r", ""),
-        ("\x04", ""),
-    ],
-)
-def test_command_line_answers_and_gives_the_terminal_back(
-    client: Client, openssh: Server, terminal: OpenTerminal, line: str, answer: str
-) -> None:
-    client.aim(openssh, "EnableEscapeCommandline yes")
-    shown = open_cat(terminal, client)
-    shown.send("~C")
-    shown.expect("ssh>")
-    shown.send(line)
-    shown.expect(re.escape(answer))
-    wait_until(lambda: in_session(shown), "raw mode again")
-    shown.send("after|")
-    shown.expect(r"after\|")
-
-
-def test_command_line_runs_local_commands(pyssh: Client, openssh: Server, terminal: OpenTerminal) -> None:
-    pyssh.aim(openssh, "EnableEscapeCommandline yes", "PermitLocalCommand yes")
-    shown = open_cat(terminal, pyssh)
-    shown.send("~C")
-    shown.expect("ssh>")
-    shown.send("!test -t 0 && echo $((6 * 7)) here\r")
-    shown.expect("42 here\r\n")
-    wait_until(lambda: in_session(shown), "raw mode again")
-    shown.send("after|")
-    shown.expect(r"after\|")
-
-
-def test_command_line_is_edited(pyssh: Client, openssh: Server, terminal: OpenTerminal) -> None:
-    pyssh.aim(openssh, "EnableEscapeCommandline yes", "PermitLocalCommand yes")
-    shown = open_cat(terminal, pyssh)
-    shown.send("~C")
-    shown.expect("ssh>")
-    shown.send("echo tw\x7f\x7fone\x1b[H!\r")  # rubbed out, and Home
-    shown.expect("one\r\n")
-    wait_until(lambda: in_session(shown), "raw mode again")
-    shown.send("~C")
-    shown.expect("ssh>")
-    shown.send("\x1b[A too\r")  # Up
-    shown.expect("one too\r\n")
-    wait_until(lambda: in_session(shown), "raw mode again")
-    assert b"\x1b[6n" not in shown.seen  # its answer would reach the remote side
-
-
-def test_ctrl_c_leaves_the_command_line_and_nothing_else(
-    pyssh: Client, openssh: Server, terminal: OpenTerminal
-) -> None:
-    pyssh.aim(openssh, "EnableEscapeCommandline yes")
-    shown = open_cat(terminal, pyssh)
-    shown.send("~C")
-    shown.expect("ssh>")
-    shown.send("-L some\x03")
-    wait_until(lambda: in_session(shown), "raw mode again")
-    shown.resize(30, 90)  # the handler of SIGWINCH is ours again
-    shown.send("after|")
-    shown.expect(r"after\|")
-    shown.kill(signal.SIGINT)
-    assert shown.wait() == 255
-    assert shown.echoes()
-    assert b"Traceback" not in shown.seen
-
-
-def test_window_is_followed_after_the_command_line(pyssh: Client, openssh: Server, terminal: OpenTerminal) -> None:
-    pyssh.aim(openssh, "EnableEscapeCommandline yes")
-    shown = open_cat(terminal, pyssh, command=WATCH)
-    shown.send("~C")
-    shown.expect("ssh>")
-    shown.send("\r")
-    wait_until(lambda: in_session(shown), "raw mode again")
-    shown.resize(33, 77)
-    shown.expect("33 77\r\n")
-
-
-def test_killed_at_the_command_line_restores_the_terminal(
-    pyssh: Client, openssh: Server, terminal: OpenTerminal
-) -> None:
-    pyssh.aim(openssh, "EnableEscapeCommandline yes")
-    shown = open_cat(terminal, pyssh)
-    shown.send("~C")
-    shown.expect("ssh>")
-    shown.kill(signal.SIGTERM)
-    assert shown.wait() == 255
-    assert shown.echoes()
-    assert b"Traceback" not in shown.seen

@@ -13,10 +13,11 @@ import pytest
 
 from pyssh_cli.protocol import messages as m
 from pyssh_cli.wire import Reader
+from tests.system import forwarded
 from tests.system.clients import Client
 from tests.system.conftest import OpenTerminal
 from tests.system.scripted_server import ScriptedServer, Talk, data
-from tests.system.servers import Server, program
+from tests.system.servers import FakeServer, Server, free_port, program
 from tests.system.terminals import Terminal
 from tests.system.waiting import wait_until
 from tests.unit.peer import PeerOptions
@@ -286,3 +287,25 @@ def test_class_of_service_without_a_session_is_that_of_interactive_ones(client: 
     client.aim(openssh, "IPQoS af21 cs1")
     with client.start("-N", "box"):
         wait_until(lambda: "tos:0x48" in sockets(openssh.port, "--tos"), "the class of interactive sessions")
+
+
+def test_class_of_service_changes_with_the_channels(
+    pyssh: Client, openssh: Server, terminal: OpenTerminal, fake_server: Callable[..., FakeServer]
+) -> None:
+    pyssh.aim(openssh, "IPQoS af21 cs1")
+    entrance, target = free_port(), fake_server(forwarded.echo)
+
+    def is_field(wanted: str) -> bool:
+        return re.findall(r"\btos:(\w+)", sockets(openssh.port, "--tos")) == [wanted]
+
+    shown = terminal("-tt", "-L", f"{entrance}:127.0.0.1:{target.port}", "box", "echo up; cat")
+    shown.expect("up\r?\n")
+    assert is_field("0x48")
+    for _ in range(2):
+        with forwarded.connect(entrance) as connection:
+            connection.sendall(b"through")
+            assert connection.recv(100) == b"through"
+            assert is_field("0x20")
+        wait_until(lambda: is_field("0x48"), "the class of interactive sessions")
+    shown.send("still\r")
+    shown.expect("still\r\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ class Forwards:
         self.asked: list[tuple[str, Forward]] = []
         self.outcome = outcome
 
-    def add(self, forward: Forward) -> bool:
+    def add(self, forward: Forward, done: Callable[[bool, int], None] | None = None) -> bool:
         self.asked.append(("add", forward))
         return self.outcome
 
