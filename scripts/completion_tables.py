@@ -18,8 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from pyssh_cli.cli.acts import CONTROL_COMMANDS  # noqa: E402
-from pyssh_cli.cli.command import pyssh  # noqa: E402
-from pyssh_cli.cli.flags import FLAGS, OWN_FLAGS  # noqa: E402
+from pyssh_cli.cli.flags import FLAGS, LONG_FLAGS  # noqa: E402
 from pyssh_cli.cli.query import QUERIES  # noqa: E402
 from pyssh_cli.config import grammars, keywords, proxies  # noqa: E402
 from pyssh_cli.config.algorithms import (  # noqa: E402
@@ -141,12 +140,8 @@ def values(row: Keyword) -> str:
 
 
 def flags() -> dict[str, tuple[str, str]]:
-    """Every flag with its argument and its line of help: the table's, then the long ones."""
-    found = {row.spelled: (row.argument, row.help) for row in (*FLAGS.values(), *OWN_FLAGS.values())}
-    for option in pyssh.params:
-        for name in option.opts:
-            if name.startswith("--"):
-                found.setdefault(name, ("", getattr(option, "help", None) or ""))
+    """Every flag with its argument and its line of help: by its letter, then the long ones."""
+    found = {row.spelled: (row.argument, row.help) for row in (*FLAGS.values(), *LONG_FLAGS.values())}
     return {name: (argument, told.removesuffix(".")) for name, (argument, told) in found.items()}
 
 

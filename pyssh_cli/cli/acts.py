@@ -58,7 +58,7 @@ class Invocation:
 
 
 class Answered(Exception):
-    """A flag that is answered at once (-V, -Q): what to print, and whether on stderr."""
+    """A flag that is answered at once (-V, -Q, --help): what to print, and whether on stderr."""
 
     def __init__(self, text: str, *, to_stderr: bool = False) -> None:
         super().__init__(text)
@@ -238,6 +238,18 @@ def query(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
 
 def version(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
     raise Answered(version_line(), to_stderr=True)
+
+
+def plain_version(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
+    """--version: the program's name and version, as most programs have it."""
+    raise Answered(f"pyssh {__version__}")
+
+
+def help_(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
+    """--help."""
+    from pyssh_cli.cli.help import help_text
+
+    raise Answered(help_text())
 
 
 def tag(invocation: Invocation, argument: str) -> None:

@@ -18,7 +18,7 @@ from pyssh_cli.cli import main
 from pyssh_cli.cli.acts import Answered, Invocation
 from pyssh_cli.cli.command import pyssh
 from pyssh_cli.cli.destination import BadDestination, is_valid_host, is_valid_user, split_destination
-from pyssh_cli.cli.flags import FLAGS, GROUPS, OWN_FLAGS, usage
+from pyssh_cli.cli.flags import FLAGS, GROUPS, LONG_FLAGS, usage
 from pyssh_cli.cli.invocation import UsageError
 from pyssh_cli.client.way import HandedOn
 from pyssh_cli.config.options import Options
@@ -139,8 +139,9 @@ def test_table_of_flags_is_ssh_s() -> None:
     with_argument = {letter for letter, flag in FLAGS.items() if flag.argument}
     assert with_argument == set("BbcDEeFIiJLlmOoPpQRSWw")
     assert set(FLAGS) - with_argument == set("1246AaCfGgKkMNnqsTtVvXxYyZ")
-    assert {flag.group for flag in FLAGS.values()} == set(GROUPS)
+    assert {flag.group for flag in (*FLAGS.values(), *LONG_FLAGS.values())} == set(GROUPS)
     assert max(map(len, usage().splitlines())) < 80
+    assert usage().startswith("usage: pyssh [-46AaCfGgKkMNnqsTtVvXxYyZ] [-B bind_interface]")  # in ssh's order
 
 
 def test_long_flags(capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,14 +149,25 @@ def test_long_flags(capsys: pytest.CaptureFixture[str]) -> None:
         parsed("-v", "--help")
     assert parsed("host", "ls", "--help").command == "ls --help"
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith(f"pyssh_{__version__}, ")
+    assert capsys.readouterr().out == f"pyssh {__version__}\n"
     assert main(["-V"]) == 0
     assert capsys.readouterr().err.startswith(f"pyssh_{__version__}, ")
+
+
+def test_help_has_every_flag_under_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    out = capsys.readouterr().out
-    assert out.startswith("Usage: pyssh [OPTIONS] destination [command [argument ...]]")
-    assert all(f"{group}:" in out for group in GROUPS)
-    assert all(re.search(rf"^  -{letter}\b", out, re.MULTILINE) for letter in FLAGS)
+    captured = capsys.readouterr()
+    out = captured.out
+    assert captured.err == ""
+    assert out.startswith("Usage: pyssh [option ...] destination [command [argument ...]]\n")
+    assert max(map(len, out.splitlines())) < 80
+    groups = dict(re.findall(r"^(\S.*):\n((?:  .*\n)+)", out, re.MULTILINE))
+    assert list(groups) == list(GROUPS)
+    for flag in (*FLAGS.values(), *LONG_FLAGS.values()):
+        line = f"  {flag.spelled} {flag.argument}".rstrip()
+        assert re.search(rf"^{re.escape(line)} +{re.escape(flag.help.split()[0])}", groups[flag.group], re.M), flag
+    longest = [flag for flag in FLAGS.values() if f"  {flag.help}" not in out]
+    assert not longest, "the help of a flag is one line"
 
 
 def test_click_runs_the_same_command() -> None:
@@ -163,10 +175,8 @@ def test_click_runs_the_same_command() -> None:
     assert result.exit_code == 0
     assert "\nport 2200\n" in result.output
     assert {param.opts[0] for param in pyssh.params} == {
-        "--help",
-        "--version",
+        *(f"--{name}" for name in LONG_FLAGS),
         *(f"-{letter}" for letter in FLAGS),
-        *(f"--{word}" for word in OWN_FLAGS),
     }
 
 
