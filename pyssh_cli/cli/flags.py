@@ -112,7 +112,7 @@ _ROWS = (
 )  # fmt: skip
 
 _LONG_ROWS = (
-    Flag("pick", "", _CONNECTION, "Choose the host from a list; DESTINATION begins the search.", acts.pick),
+    Flag("pick", "", _CONNECTION, "Choose the host from a list, by typing a part of it.", acts.pick),
     Flag("help", "", _HELP, "Show this and exit.", acts.help_),
     Flag("version", "", _HELP, "Show the version and exit.", acts.plain_version),
 )  # fmt: skip

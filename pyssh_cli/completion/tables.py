@@ -55,7 +55,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     "-Y": ("", "Forward X11 and trust it"),
     "-y": ("", "Send messages to syslog"),
     "-Z": ("", "List the keys that would be tried and exit"),
-    "--pick": ("", "Choose the host from a list; DESTINATION begins the search"),
+    "--pick": ("", "Choose the host from a list, by typing a part of it"),
     "--help": ("", "Show this and exit"),
     "--version": ("", "Show the version and exit"),
 }
