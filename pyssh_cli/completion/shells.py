@@ -13,6 +13,9 @@ from pyssh_cli.completion.places import reply
 MAX_WORDS = 20_000
 """How many words are offered at most."""
 
+MAX_WIDTH = 40
+"""Columns that words take at most in zsh's lists before their descriptions begin."""
+
 CONTINUED = "=:@,/"
 """Words that end in one of these are not whole: no space is to follow."""
 
@@ -48,26 +51,33 @@ def bash(words: list[str]) -> str:
 
 
 def zsh(words: list[str]) -> str:
-    """For zsh: four lines, then words as _describe takes them, with a `+` in front of those that are not whole.
+    """For zsh: six lines, then words, and how each is listed when some have descriptions.
 
-    The lines are how many characters of the current word stay, what to do (`words`, `joined`, `files`, or
-    `command N`), the tag and the title, and what to say when there is nothing to offer.
+    The lines are how many characters of the current word stay; what to do (`words`, `joined`, `files`, or
+    `command N`); the tag; the title; what to say when there is nothing to offer; and how many words are whole, how
+    many are not and come behind those, and `1` for descriptions. It is made for slicing: to take thousands of
+    words apart, or to have _describe put hosts of one description together, takes zsh longer than all of this.
     """
     current = unquoted(words[-1])[0]
     found = reply([unquoted(word)[0] for word in words[:-1]], current)
     if found.command:
         return f"0\ncommand {found.command}\n"
+    offered = found.words[:MAX_WORDS]
+    ordered = [pair for pair in offered if pair[0][-1] not in CONTINUED]
+    whole = len(ordered)
+    ordered += [pair for pair in offered if pair[0][-1] in CONTINUED]
+    width = min(max((len(name) for name, told in ordered if told), default=0), MAX_WIDTH)
     lines = [
         str(found.start),
         "files" if found.files else "joined" if found.joined else "words",
         found.tag if found.ignores_case else f"{found.tag} exact",
         found.title,
         found.hint,
+        f"{whole} {len(ordered) - whole} {int(width > 0)}",
+        *(name for name, _ in ordered),
     ]
-    for name, told in found.words[:MAX_WORDS]:
-        sign = "+" if name[-1] in CONTINUED else "="
-        shown = name.replace("\\", "\\\\").replace(":", "\\:")
-        lines.append(f"{sign}{shown}:{told}" if told else f"{sign}{shown}")
+    if width:
+        lines += [f"{name:{width}}  -- {told}" if told else name for name, told in ordered]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -200,10 +200,34 @@ def test_what_pyssh_prints_can_be_loaded(name: str, shell: OpenShell) -> None:
 def test_zsh_lists_all_flags_with_descriptions(shell: OpenShell) -> None:
     screen = shell("zsh")
     screen.type("pyssh -", "Tab")
-    last = list(FLAGS)[-1]
-    shown = screen.wait_for(f"{last} ")
     for flag, (_, told) in FLAGS.items():
-        assert re.search(rf"^{flag} +-- {re.escape(told)}$", shown, re.MULTILINE)
+        wait_for_line(screen, rf"{flag} +-- {re.escape(told)}")
+
+
+def test_zsh_lists_what_is_not_whole_with_descriptions(shell: OpenShell) -> None:
+    screen = shell("zsh")
+    screen.type("pyssh -F config -W ", "Tab")
+    wait_for_line(screen, r"localhost: +-- the remote side itself")
+    wait_for_line(screen, r"zebra-1: +-- 192\.0\.2\.7")
+    clear(screen)
+    tab(screen, "pyssh -o VisualH", "pyssh -o VisualHostKey=")
+    screen.type("pyssh -o Canonical", "Tab")
+    wait_for_line(screen, r"CanonicalDomains= .*CanonicalizeMaxDots=.*")
+
+
+@pytest.mark.parametrize(
+    ("verbose", "wanted"), [("yes", r"zebra-1 +-- 192\.0\.2\.7"), ("no", r".*quagga +zebra-1")]
+)
+def test_zsh_shows_descriptions_to_those_who_want_them(verbose: str, wanted: str, shell: OpenShell) -> None:
+    screen = shell("zsh", f"{LOAD['zsh']}; zstyle ':completion:*' verbose {verbose}")
+    screen.type("C-l", "pyssh -F config ", "Tab")
+    wait_for_line(screen, wanted)
+
+
+def wait_for_line(screen: Screen, pattern: str) -> None:
+    """Wait until a line of the screen matches."""
+    expression = re.compile(rf"^{pattern}$", re.MULTILINE)
+    wait_until(lambda: expression.search(screen.text()), f"{pattern!r} on the screen")
 
 
 def test_fish_lists_all_flags_with_descriptions(tmp_path: Path) -> None:

@@ -349,12 +349,23 @@ def test_case_of_what_was_typed_is_kept_for_bash() -> None:
 
 def test_what_zsh_is_told() -> None:
     lines = shells.zsh(["pyssh", "-o", "Compression="]).splitlines()
-    assert lines == ["12", "words", "values", "Compression", "Compression", "=yes", "=no"]
-    assert "+StrictHostKeyChecking=" in shells.zsh(["pyssh", "-o", ""]).splitlines()
+    assert lines == ["12", "words", "values", "Compression", "Compression", "2 0 0", "yes", "no"]
     assert shells.zsh(["pyssh", "-c", "aes128-ctr,"]).splitlines()[:2] == ["11", "joined"]
-    assert shells.zsh(["pyssh", "-"]).splitlines()[2] == "options exact"
     assert shells.zsh(["pyssh", "host", ""]) == "0\ncommand 2\n"
-    assert "+localhost\\::the remote side itself" in shells.zsh(["pyssh", "-F", "none", "-W", ""]).splitlines()
+    lines = shells.zsh(["pyssh", "-o", ""]).splitlines()
+    assert lines[5] == f"0 {len(tables.KEYWORDS)} 0"
+    assert lines[6:] == [f"{name}=" for name in tables.KEYWORDS]
+
+
+def test_zsh_is_told_whole_words_first_and_all_descriptions_last() -> None:
+    lines = shells.zsh(["pyssh", "-o", "Proxy="]).splitlines()
+    assert lines[5:] == ["1 3 0", "none", "http://", "socks5://", "socks5h://"]
+    lines = shells.zsh(["pyssh", "-"]).splitlines()
+    assert lines[2] == "options exact"
+    assert lines[5] == f"{len(tables.FLAGS)} 0 1"
+    assert lines[6 : 6 + len(tables.FLAGS)] == list(tables.FLAGS)
+    assert "-4         -- Use IPv4 addresses only" in lines[6 + len(tables.FLAGS) :]
+    assert len(lines) == 6 + 2 * len(tables.FLAGS)
 
 
 def test_what_fish_is_told() -> None:
