@@ -46,7 +46,8 @@ class SshCommand(click.Command):
                 raise Answered(self.get_help(ctx))
             if option.name == "version":
                 raise Answered(version_line())
-            flag = OWN_FLAGS.get(str(option.name)) or FLAGS[str(option.name)[-1]]
+            kind, _, name = str(option.name).partition("_")
+            flag = FLAGS[name] if kind == "flag" else OWN_FLAGS[name]
             found.append((flag, values[option.name].pop(0) if flag.argument else ""))
         taken = len(words) - len(rest)
         # A "--" that is the argument of the last flag does not end them.
@@ -78,10 +79,9 @@ class SshCommand(click.Command):
             formatter.write_dl([("--help", "Show this and exit."), ("--version", "Show the version and exit.")])
 
 
-def _option(letter: str) -> click.Option:
+def _option(flag: Flag) -> click.Option:
     """A flag as click declares it. All that take an argument may be repeated: which one counts is ssh's rule."""
-    flag = FLAGS[letter]
-    names = [f"flag_{letter}", f"-{letter}"]
+    names = [f"{'flag' if len(flag.letter) == 1 else 'long'}_{flag.letter}", flag.spelled]
     if flag.argument:
         return click.Option(names, metavar=flag.argument, multiple=True, help=flag.help)
     return click.Option(names, count=True, help=flag.help)
@@ -90,8 +90,7 @@ def _option(letter: str) -> click.Option:
 pyssh = SshCommand(
     "pyssh",
     params=[
-        *(_option(letter) for letter in FLAGS),
-        *(click.Option([f"--{row.letter}"], count=True, help=row.help) for row in OWN_FLAGS.values()),
+        *(_option(flag) for flag in (*FLAGS.values(), *OWN_FLAGS.values())),
         click.Option(["--help"], is_flag=True, help="Show this and exit."),
         click.Option(["--version"], is_flag=True, help="Show the version and exit."),
     ],

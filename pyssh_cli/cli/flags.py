@@ -13,6 +13,7 @@ from pyssh_cli.config.algorithms import CIPHER, MAC
 
 class Flag(NamedTuple):
     """One row: `argument` is the name of its argument, empty for none; `act` is what it does to an Invocation.
+    Those of OWN_FLAGS, which ssh does not have, have a name in place of a letter.
 
     `group` is the heading it stands under in --help. A flag that is not `ready` is read and shown by -G, but no
     connection is made with it yet.
@@ -113,6 +114,9 @@ FLAGS: dict[str, Flag] = {row.letter: row for row in _ROWS}
 _OWN_ROWS = (
     Flag("pick", "", _CONNECTION, "Choose the host from a list; DESTINATION, if given, is what to look for.",
          acts.pick),
+    Flag("diagnose", "", _CONFIGURATION, "Tell how a login would go, stage by stage, and what to change; log in"
+         " nowhere but at jump hosts, change nothing, ask nothing.", acts.diagnose),
+    Flag("json", "", _CONFIGURATION, "With --diagnose: print one JSON object.", acts.json),
 )  # fmt: skip
 
 OWN_FLAGS: dict[str, Flag] = {row.letter: row for row in _OWN_ROWS}
