@@ -99,6 +99,8 @@ def perform(invocation: Invocation) -> int:
 
         if not pick(invocation):
             return FAILED
+    if invocation.diagnoses:
+        return _diagnose(invocation)
     explaining = invocation.dump and invocation.debugging
     settings.wants_blocks = explaining
     options = resolve(
@@ -149,6 +151,15 @@ def perform(invocation: Invocation) -> int:
         options.proxy if given else None,
     )
     return run(options, log, handed_on)
+
+
+def _diagnose(invocation: Invocation) -> int:
+    from pyssh_cli.client.diagnose import Request, diagnose
+    from pyssh_cli.terminal.colour import wants_colour
+
+    request = Request(invocation.host, invocation.settings, invocation.config_file, invocation.command)
+    colour = wants_colour(sys.stdout)
+    return diagnose(request, invocation.log, _print, as_json=invocation.json, colour=colour)
 
 
 def _print(text: str, *, to_stderr: bool = False) -> None:

@@ -31,13 +31,14 @@ class Invocation:
     """What the command line says.
 
     `settings` has what flags and destination give to keywords, with the flag as origin. `command` is the words
-    of the command, joined, or None. `syslog` is -y, `control_command` -O's, `stdio_forward` -W's. `unsupported` is
-    the first flag that no connection is made with yet. With `picks`, `host` is what is looked for.
+    of the command, joined, or None. `diagnoses` and `json` are --diagnose and --json, `syslog` is -y,
+    `control_command` -O's, `stdio_forward` -W's. `unsupported` is the first flag that no connection is made with
+    yet. With `picks`, `host` is what is looked for.
     """
 
     __slots__ = (
-        "command", "config_file", "control_command", "debugging", "dump", "host", "lists_keys",
-        "log", "log_file", "picks", "settings", "stdio_forward", "syslog", "unsupported",
+        "command", "config_file", "control_command", "debugging", "diagnoses", "dump", "host", "json",
+        "lists_keys", "log", "log_file", "picks", "settings", "stdio_forward", "syslog", "unsupported",
     )  # fmt: skip
 
     def __init__(self, log: Log) -> None:
@@ -51,6 +52,8 @@ class Invocation:
         self.dump = False
         self.lists_keys = False
         self.picks = False
+        self.diagnoses = False
+        self.json = False
         self.debugging = False
         self.control_command: str | None = None
         self.stdio_forward: Forward | None = None
@@ -148,6 +151,16 @@ def list_keys(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
 def pick(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
     """--pick: the person chooses the host."""
     invocation.picks = True
+
+
+def diagnose(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
+    """--diagnose: tell how a login would go."""
+    invocation.diagnoses = True
+
+
+def json(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
+    """--json: what --diagnose finds, for programs."""
+    invocation.json = True
 
 
 def identity(invocation: Invocation, argument: str) -> None:

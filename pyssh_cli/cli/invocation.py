@@ -46,6 +46,8 @@ def parse(arguments: Sequence[str], log: Log, read_flags: ReadFlags) -> Invocati
             invocation.command = None  # empty words ask for a shell, as with ssh
     elif invocation.settings.get("sessiontype") == "subsystem":
         raise UsageError("You must specify a subsystem to invoke.")
+    if invocation.json and not invocation.diagnoses:
+        raise UsageError("--json goes with --diagnose.")
     user = invocation.settings.get("user")
     if user is not None and not is_valid_user(user):
         raise PysshError("remote username contains invalid characters")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pyssh_cli.terminal.questions import Questions
 
 Bother = Literal["never", "perhaps", "surely"]
+Need = Literal["nothing", "passphrase", "touch", "pin"]
+Source = Literal["file", "agent", "certificate", "token"]
 
 
 class Candidate:
@@ -27,6 +29,9 @@ class Candidate:
 
     note = ""
     """What `describe` says of where the key lives, with a blank before it."""
+    source: Source = "file"
+    problem = ""
+    """Why no signature can be made, as far as that is known without a try."""
 
     def __init__(self, name: str, public: PublicKey | None, explicit: bool) -> None:
         self.name = name
@@ -40,6 +45,11 @@ class Candidate:
     def asks(self) -> Bother:
         """Whether signing bothers the person or anybody else, so that the server is better asked before."""
         return "never"
+
+    @property
+    def needs(self) -> Need:
+        """What the person has to give for a signature, as far as can be told."""
+        return "touch" if self.public and is_security_key(self.public) else "nothing"
 
     def prepare(self) -> None:
         """See to it that `public` is known if it can be, asking the person if need be. Raises PysshError."""
@@ -71,17 +81,18 @@ class Unusable(Candidate):
         super().__init__(name, None, explicit)
         self._log = log
         self._rank = rank
-        self._line = line
+        self.problem = line
 
     def prepare(self) -> None:
         super().prepare()
-        self._log.say(self._rank, self._line)
+        self._log.say(self._rank, self.problem)
 
 
 class AgentCandidate(Candidate):
     """A key that the agent holds. `chosen` says that the configuration names it."""
 
     note = " agent"
+    source: Source = "agent"
 
     def __init__(self, agent: AgentLink, key: AgentKey, name: str, explicit: bool, chosen: bool) -> None:
         super().__init__(name, key.public, explicit)
@@ -121,6 +132,7 @@ class FileCandidate(Candidate):
     ) -> None:
         super().__init__(name, public, explicit)
         self._content = content
+        self.problem = str(content) if isinstance(content, KeyFileError) else ""
         self._options = options
         self._log = log
         self._questions = questions
@@ -136,6 +148,10 @@ class FileCandidate(Candidate):
         if self._locked or self._adder or (self.public and is_security_key(self.public)):
             return "surely"
         return "never"
+
+    @property
+    def needs(self) -> Need:
+        return "passphrase" if self._locked else super().needs
 
     def forget(self) -> None:
         super().forget()
@@ -214,6 +230,8 @@ class FileCandidate(Candidate):
 class CertificateCandidate(Candidate):
     """A certificate of a file; `signer` has the private key that it is about."""
 
+    source: Source = "certificate"
+
     def __init__(self, name: str, public: PublicKey, explicit: bool, signer: Candidate) -> None:
         super().__init__(name, public, explicit)
         self._signer = signer
@@ -226,6 +244,15 @@ class CertificateCandidate(Candidate):
     def asks(self) -> Bother:
         """What the private key does."""
         return self._signer.asks
+
+    @property
+    def needs(self) -> Need:
+        return self._signer.needs
+
+    def load(self) -> None:
+        """See whether the private key can be had, where it is in a file. Raises KeyFileError."""
+        if isinstance(self._signer, FileCandidate):
+            self._signer.load()
 
     def sign(self, algorithm: str, data: bytes) -> bytes:
         assert self.public is not None

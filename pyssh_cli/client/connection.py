@@ -72,8 +72,10 @@ class Connection:
         self._questions = questions
         self._trust = HostTrust(options, log, questions, carrier.address)
         compression = ("zlib@openssh.com", "none") if options.compression else ("none", "zlib@openssh.com")
-        offer = Offer(options.kex_algorithms, self._trust.algorithms(), options.ciphers, options.macs, compression)
-        self.transport = Transport(offer, _software(options), log.say)
+        self.offer = Offer(
+            options.kex_algorithms, self._trust.algorithms(), options.ciphers, options.macs, compression
+        )
+        self.transport = Transport(self.offer, _software(options), log.say)
         self.transport.set_rekey_limit(*options.rekey_limit)
         self.channels = ch.Channels(self.transport.send)
         self.round_trip = RoundTrip(self.transport, self.channels)

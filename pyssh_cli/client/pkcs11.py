@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pyssh_cli.client.candidates import Bother, Candidate
+from pyssh_cli.client.candidates import Bother, Candidate, Need, Source
 from pyssh_cli.errors import KeyFileError, ProtocolError
 from pyssh_cli.keys.algorithms import KEY_ALGORITHMS, plain_type
 from pyssh_cli.keys.public import PublicKey
@@ -197,6 +197,7 @@ class TokenCandidate(Candidate):
     """A key on a token; `identifier` is what its private half is found by."""
 
     note = " token"
+    source: Source = "token"
 
     def __init__(self, token: OpenToken, label: str, public: PublicKey, identifier: bytes) -> None:
         super().__init__(label, public, explicit=False)
@@ -207,6 +208,10 @@ class TokenCandidate(Candidate):
     def asks(self) -> Bother:
         """What the token does."""
         return self._token.asks
+
+    @property
+    def needs(self) -> Need:
+        return "pin" if self._token.asks == "surely" else "nothing"
 
     def sign(self, algorithm: str, data: bytes) -> bytes:
         import hashlib

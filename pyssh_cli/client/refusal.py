@@ -13,7 +13,7 @@ from pyssh_cli.log import printable
 _SHOWN = 8
 """Lines of what was tried, and of what was skipped, before the rest is only counted."""
 
-_SWITCHES = {
+SWITCHES = {
     "gssapi-with-mic": "GSSAPIAuthentication",
     "hostbased": "HostbasedAuthentication",
     "publickey": "PubkeyAuthentication",
@@ -73,7 +73,7 @@ class Refusal:
         return "; ".join(steps[:3]) or f"check that the user is right ({self._options.user}; -l gives another)"
 
     def _switched_off(self) -> str:
-        names = [_SWITCHES[name] for name in self._offered if name in _SWITCHES and name not in self._enabled]
+        names = [SWITCHES[name] for name in self._offered if name in SWITCHES and name not in self._enabled]
         if not names or any(name in self._enabled for name in self._offered):
             return ""
         return f"all that the server takes is switched off here ({', '.join(names)}, PreferredAuthentications)"
@@ -91,7 +91,7 @@ class Refusal:
 
     def _key_refused(self) -> bool:
         return any(
-            what not in _SWITCHES and not what.startswith(("host key", "new password")) and "refused" in outcomes
+            what not in SWITCHES and not what.startswith(("host key", "new password")) and "refused" in outcomes
             for what, outcomes in self._tried.items()
         )
 

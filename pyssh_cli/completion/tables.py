@@ -56,6 +56,8 @@ FLAGS: dict[str, tuple[str, str]] = {
     "-y": ("", "Send messages to syslog"),
     "-Z": ("", "List the keys that would be tried and exit"),
     "--pick": ("", "Choose the host from a list, by typing a part of it"),
+    "--diagnose": ("", "Tell how a login would go, and what to change"),
+    "--json": ("", "With --diagnose: print one JSON object"),
     "--help": ("", "Show this and exit"),
     "--version": ("", "Show the version and exit"),
 }

@@ -147,19 +147,8 @@ def _connect_one(
     meanwhile: Callable[[], None],
 ) -> socket.socket:
     """A socket connected to the address of this number, from 1. Raises OSError."""
-    family, where = socket_address(place.addresses[number - 1], place.port)
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock, error = _begin(options, log, place.addresses[number - 1], place.port)
     try:
-        sock.setblocking(False)
-        set_service_class(sock, options.ip_qos[0], log)  # a handshake is waited for
-        if options.bind_interface:
-            _bind_interface(sock, options.bind_interface)
-        if options.bind_address:
-            sock.bind(_bind_to(options.bind_address, family))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if options.tcp_keep_alive:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        error = sock.connect_ex(where)
         poll = select.poll()
         poll.register(sock, select.POLLOUT)
         if error in {0, errno.EINPROGRESS} and not poll.poll(0):
@@ -173,6 +162,84 @@ def _connect_one(
     except BaseException:
         sock.close()
         raise
+
+
+def _begin(options: Options, log: Log, address: str, port: int) -> tuple[socket.socket, int]:
+    """A socket, non-blocking, that begins to connect, and what connect(2) said: 0, EINPROGRESS or an error."""
+    family, where = socket_address(address, port)
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        set_service_class(sock, options.ip_qos[0], log)  # a handshake is waited for
+        if options.bind_interface:
+            _bind_interface(sock, options.bind_interface)
+        if options.bind_address:
+            sock.bind(_bind_to(options.bind_address, family))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if options.tcp_keep_alive:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return sock, sock.connect_ex(where)
+    except BaseException:
+        sock.close()
+        raise
+
+
+class Attempt(NamedTuple):
+    """How connecting to one address went: the socket, or the number of the error; and the seconds it took."""
+
+    address: str
+    sock: socket.socket | None
+    error: int
+    seconds: float
+
+
+def try_each(place: Place, options: Options, log: Log, deadline: float) -> list[Attempt]:
+    """Connect to all addresses of a place at the same time, and wait for all until `deadline`: in their order, how
+    each went. Raises NetworkError where BindAddress or BindInterface cannot be."""
+    attempts: dict[str, Attempt] = {}
+    waiting: dict[int, tuple[str, socket.socket, float]] = {}
+    poll = select.poll()
+    try:
+        for address in dict.fromkeys(place.addresses):
+            began = monotonic()
+            try:
+                sock, error = _begin(options, log, address, place.port)
+            except OSError as failed:
+                attempts[address] = Attempt(address, None, failed.errno or errno.EINVAL, monotonic() - began)
+                continue
+            waiting[sock.fileno()] = address, sock, began
+            if error in {0, errno.EINPROGRESS}:
+                poll.register(sock, select.POLLOUT)
+            else:
+                attempts[address] = _ended(waiting, sock.fileno(), error)
+        while waiting and (left := deadline - monotonic()) > 0:
+            for number, _ in poll.poll(int(left * 1000) + 1):
+                address, sock, _ = waiting[number]
+                poll.unregister(number)
+                error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                attempts[address] = _ended(waiting, number, error)
+        for number, (address, _, _) in list(waiting.items()):
+            attempts[address] = _ended(waiting, number, errno.ETIMEDOUT)
+    except BaseException:
+        for _, sock, _ in waiting.values():
+            sock.close()
+        for attempt in attempts.values():
+            if attempt.sock:
+                attempt.sock.close()
+        raise
+    return [attempts[address] for address in dict.fromkeys(place.addresses)]
+
+
+def _ended(waiting: dict[int, tuple[str, socket.socket, float]], number: int, error: int) -> Attempt:
+    address, sock, began = waiting.pop(number)
+    if error:
+        sock.close()
+    return Attempt(address, None if error else sock, error, monotonic() - began)
+
+
+def hint_for(error: int) -> str:
+    """What to do about an error of connect(2); empty where there is nothing to say."""
+    return _HINTS.get(error, "")
 
 
 def set_service_class(sock: socket.socket, field: int | None, log: Log) -> None:

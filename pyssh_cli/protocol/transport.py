@@ -129,6 +129,8 @@ class Transport:
         """The host key, or certificate, of the first key exchange, once it has been accepted."""
         self.host_signature = b""
         """That key's signature of the session_id."""
+        self.server_offer: Proposal | None = None
+        """What the server's last KEXINIT offered."""
         self.agreement: Agreement | None = None
         """What the last finished key exchange agreed on."""
         self.agreement_we_send_by: Agreement | None = None
@@ -292,7 +294,7 @@ class Transport:
         kex = self._kex
         assert kex is not None
         self._debug(DEBUG1, "SSH2_MSG_KEXINIT received")
-        server = Proposal.parse(payload)
+        self.server_offer = server = Proposal.parse(payload)
         tell_proposals(kex.proposal, server, self._debug)
         if not self.session_id:
             self.strict = STRICT_SERVER in server.kex

@@ -54,7 +54,7 @@ class LocalForward:
             shown = kind.listen_host or ("*" if o.gateway_ports or kind.listen_host == "" else "LOCALHOST")
             log.debug1(f"Local connections to {shown}:{kind.listen_port} forwarded to remote address {target}")
             sockets = open_tcp(
-                _bind_host(kind.listen_host, gateway_ports=o.gateway_ports),
+                bind_host(kind.listen_host, gateway_ports=o.gateway_ports),
                 kind.listen_port,
                 o.address_family,
                 log,
@@ -85,7 +85,7 @@ class LocalForward:
         self._context.connection.flush_soon()
 
 
-def _bind_host(listen_host: str | None, *, gateway_ports: bool) -> str | None:
+def bind_host(listen_host: str | None, *, gateway_ports: bool) -> str | None:
     """Where to listen (ssh(1), -L and -g): None is the loopback's addresses, "" all."""
     if listen_host is None:
         return "" if gateway_ports else None
