@@ -364,7 +364,11 @@ def test_zsh_is_told_whole_words_first_and_all_descriptions_last() -> None:
     assert lines[2] == "options exact"
     assert lines[5] == f"{len(tables.FLAGS)} 0 1"
     assert lines[6 : 6 + len(tables.FLAGS)] == list(tables.FLAGS)
-    assert f"{'-4':<{max(map(len, tables.FLAGS))}} -- Use IPv4 addresses only" in lines[6 + len(tables.FLAGS) :]
+    shown = [line.split(" -- ") for line in lines[6 + len(tables.FLAGS) :]]
+    assert [[flag.rstrip(), told] for flag, told in shown] == [
+        [name, row[1]] for name, row in tables.FLAGS.items()
+    ]
+    assert len({len(flag) for flag, _ in shown}) == 1
     assert len(lines) == 6 + 2 * len(tables.FLAGS)
 
 
