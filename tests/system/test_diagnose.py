@@ -231,7 +231,18 @@ def test_a_key_file_that_others_may_read(pyssh: Client, openssh: Server, tmp_pat
     pyssh.aim(openssh, "PasswordAuthentication no", keys=[path])
     found = diagnosis(pyssh, "box")
     assert found["login"] == "no"
-    assert "permissions" in (found["advice"] or "").lower()
+    assert "bad permissions: others may read it" in found["advice"]
+
+
+def test_a_key_of_the_agents_that_comes_too_late(
+    pyssh: Client, sshd: StartServer, agent: Agent, strange_keys: KeyRing
+) -> None:
+    agent.add(strange_keys.path("ed25519"), pyssh.keys.path("rsa-3072"))
+    pyssh.aim(sshd("MaxAuthTries 1"))
+    found = diagnosis(pyssh, "-oIdentitiesOnly=no", "-oIdentityFile=none", "box")
+    assert found["login"] == "no"
+    assert "its public half as IdentityFile" in found["advice"]
+    assert found["command"] is None
 
 
 def test_the_agents_keys(pyssh: Client, openssh: Server, agent: Agent, strange_keys: KeyRing) -> None:

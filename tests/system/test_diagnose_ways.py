@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from pyssh_cli.protocol import messages as m
+from pyssh_cli.wire import string
 from tests.system.clients import Client
 from tests.system.conftest import StartServer
-from tests.system.diagnosed import diagnosis, failed, report, run, stages
+from tests.system.diagnosed import diagnosis, failed, identities, report, run, stages
 from tests.system.proxies import HttpProxy
 from tests.system.relays import relay_command, relaying
 from tests.system.scripted_server import ScriptedServer, Talk, failure
@@ -119,6 +121,24 @@ def test_a_server_that_never_answers_about_the_user(pyssh: Client, scripted: Sta
     assert failed(found)["name"] == "authentication"
 
 
+def test_a_server_that_stops_answering_about_keys(pyssh: Client, scripted: StartScripted) -> None:
+    def script(talk: Talk) -> None:
+        talk.expect(m.SERVICE_REQUEST)
+        talk.say(bytes((m.SERVICE_ACCEPT,)) + string(b"ssh-userauth"))
+        talk.expect(m.USERAUTH_REQUEST)
+        talk.say(failure("publickey"))
+        talk.until_gone()
+
+    server = scripted(script, stage="login")
+    pyssh.aim_at_port(server.port, "ConnectTimeout 2", keys=("ed25519",))
+    pyssh.known_hosts.write_text(server.known_hosts_line)
+    found = diagnosis(pyssh, "box")
+    said = stages(found)["authentication"]
+    assert (said["status"], said["facts"]["limit"]) == ("warning", None)
+    assert identities(found) == [("ed25519", None)]
+    assert found["login"] == "no"
+
+
 def test_a_path_that_garbles_what_is_sent(pyssh: Client, openssh: Server, fake_server: StartFake) -> None:
     """What comes behind the key exchange is changed: the server's first sealed packets."""
 
@@ -203,6 +223,17 @@ def test_through_a_jump_host(pyssh: Client, openssh: Server, sshd: StartServer, 
     assert "Accepted publickey" in gate.log_text()
     assert "Accepted publickey" not in openssh.log_text()[len(before) :]
     assert not (tmp_path / "ran").exists()
+
+
+def test_little_patience_behind_a_jump_host(
+    pyssh: Client, sshd: StartServer, openssh: Server, strange_keys: KeyRing
+) -> None:
+    """The rest of the keys is asked about on another channel."""
+    pyssh.aim(sshd("MaxAuthTries 1"), keys=[strange_keys.path("ed25519"), "ed25519"])
+    add_jump(pyssh, openssh)
+    found = diagnosis(pyssh, "-J", "gate", "box")
+    assert identities(found) == [("ed25519", "refused"), ("ed25519", "accepted")]
+    assert stages(found)["authentication"]["facts"]["connections"] == 2
 
 
 def test_a_jump_host_that_does_not_forward(pyssh: Client, openssh: Server, sshd: StartServer) -> None:

@@ -315,11 +315,19 @@ class Inquiry(Authenticator):
             bits=public.bits or None if public else None,
             fingerprint=public.fingerprint(self._options.fingerprint_hash) if public else None,
             needs=key.needs,
-            problem=printable(problem.strip().rpartition("\n")[2]) or None,
+            problem=printable(_told(problem, key.name)) or None,
             algorithm=algorithm or None,
             answer=answer,
             within_limit=self.asked.limit is None or before < self.asked.limit,
         )
+
+
+def _told(problem: str, name: str) -> str:
+    """Why a key cannot be used, without what stands beside it anyway."""
+    line = problem.strip().rpartition("\n")[2].removeprefix(f'Load key "{name}": ')
+    if line == "bad permissions":
+        return "bad permissions: others may read it, and only its owner may (chmod 600)"
+    return line
 
 
 def _why_unusable(key: Candidate) -> str:

@@ -21,6 +21,10 @@ PATIENCE = 10.0
 """Seconds for a stage where ConnectTimeout says nothing."""
 
 
+class TooSlow(NetworkError):
+    """A stage has taken all of its time."""
+
+
 class Trip:
     """One hop while its stages are gone through: what they leave for each other. `outer` is the hop before."""
 
@@ -46,12 +50,12 @@ class Trip:
         self.connections: list[Probe] = []
 
     def run_until(self, done: Callable[[], bool], what: str) -> None:
-        """Let things happen until `done`. Raises PysshError, a NetworkError with `what` when the time is up."""
+        """Let things happen until `done`. Raises PysshError, TooSlow with `what` when the time is up."""
         assert self.loop is not None
         deadline = monotonic() + self.limit
         while not done():
             if monotonic() >= deadline:
-                raise NetworkError(f"{what} within {self.limit:g} seconds")
+                raise TooSlow(f"{what} within {self.limit:g} seconds")
             self.loop.run_once(deadline)
 
     def started(self) -> Probe:

@@ -10,7 +10,7 @@ from pyssh_cli.client.diagnose.handshake import GARBLED
 from pyssh_cli.client.diagnose.local import StageProblem
 from pyssh_cli.client.diagnose.probe import Asked, Inquiry, Probe
 from pyssh_cli.client.diagnose.reach import reach
-from pyssh_cli.client.diagnose.trip import Trip
+from pyssh_cli.client.diagnose.trip import TooSlow, Trip
 from pyssh_cli.client.diagnose.verdict import by_methods
 from pyssh_cli.errors import NetworkError, ProtocolError, PysshError
 from pyssh_cli.log import printable
@@ -36,10 +36,12 @@ def authentication(trip: Trip) -> f.Authentication:
             if not more.gathered:
                 break
             inquiry = more
-    probe_facts = _authentication_facts(trip)
+    found = _authentication_facts(trip)
     if not trip.is_last and not probe.authenticated:
-        raise _no_way_in(trip, probe_facts, text)
-    return probe_facts
+        raise _no_way_in(trip, found, text)
+    if text and found.limit is None:
+        raise StageProblem(text, "see its log; not all keys could be asked about", found, status="warning")
+    return found
 
 
 def _ask(trip: Trip, probe: Probe) -> str:
@@ -57,8 +59,8 @@ def _ask(trip: Trip, probe: Probe) -> str:
             trip.run_until(lambda: probe.has_heard_more(heard), "the server did not answer")  # noqa: B023
     except PysshError as error:
         trip.failure = error
-        if probe.inquiry:
-            probe.inquiry.hung_up()
+        if probe.inquiry and isinstance(error, NetworkError) and not isinstance(error, TooSlow):
+            probe.inquiry.hung_up()  # else it has said nothing of the key, and gives up on none
         return trip.words(error)
     return "the server takes too long over its answers"
 
@@ -72,6 +74,7 @@ def _worth_asking_on(inquiry: Inquiry, asked: Asked) -> bool:
 
 def _again(trip: Trip) -> Inquiry | None:
     """A fresh connection, for the keys that the last had no patience for. None where that does not come about."""
+    trip.connections[-1].close()  # on a jump host its end would come as that of the next
     try:
         trip.failure = None
         if trip.carrier and trip.carrier.address in trip.addresses:

@@ -141,8 +141,10 @@ def _advice(options: Options, found: Authentication, enabled: list[str]) -> tupl
     accepted = [each for each in found.identities if each.answer == "accepted"]
     if late := next((each for each in accepted if not each.within_limit), None):
         times = "one refused key" if found.limit == 1 else f"{found.limit} refused keys"
-        advice = f"{late.name} would do, but the server hangs up after {times}: offer it alone, by adding:"
-        return advice, shlex.join(["-o", "IdentitiesOnly=yes", "-i", late.name])
+        advice = f"{late.name} would do, but the server hangs up after {times}: offer it alone"
+        if late.source == "agent" and not late.explicit:  # its name is a comment, and no file's
+            return f"{advice}: its public half as IdentityFile, and IdentitiesOnly yes", None
+        return f"{advice}, by adding:", shlex.join(["-o", "IdentitiesOnly=yes", "-i", late.name])
     if broken := next((each for each in accepted if each.problem), None):
         return f"the server would take {broken.name}: {broken.problem}", None
     if locked := next((each for each in accepted if each.needs != "nothing"), None):
