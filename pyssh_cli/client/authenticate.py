@@ -473,7 +473,7 @@ class Authenticator:
         self._password_tries += 1
         password = self._questions.ask_secret(f"{self._asker}'s password: ")
         if password is None:
-            self._note("no answer", "password")
+            self._note("nowhere to ask for it" if self._questions.nowhere_to_ask else "no answer", "password")
             return False
         self._method = "password"
         self._attempt("password")

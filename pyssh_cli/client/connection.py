@@ -101,6 +101,7 @@ class Connection:
         self._keys_judged = False
         self.authenticated = False
         self._rekey_timer: Timer | None = None
+        self._alive_timer: Timer | None = None
         self._last_heard = 0.0
         self._alive_unanswered = 0
         self._said_goodbye = False
@@ -426,7 +427,7 @@ class Connection:
         """ServerAliveInterval and ServerAliveCountMax (ssh_config(5))."""
         interval = self._options.server_alive_interval
         if interval > 0:
-            self._loop.call_at(monotonic() + interval, self._on_alive_due)
+            self._alive_timer = self._loop.call_at(monotonic() + interval, self._on_alive_due)
 
     def _on_alive_due(self) -> None:
         if self._closed or self._is_over():
@@ -438,17 +439,18 @@ class Connection:
                 raise NetworkError(f"Connection to {self._peer} timed out")
         due = self._last_heard + interval
         if not self._alive_unanswered and monotonic() < due:  # it has said something since
-            self._loop.call_at(due, self._on_alive_due)
+            self._alive_timer = self._loop.call_at(due, self._on_alive_due)
             return
         if self._alive_unanswered >= self._options.server_alive_count_max:
+            asked = self._alive_unanswered
+            were = "keep-alive message was" if asked == 1 else "keep-alive messages were"
             raise NetworkError(
-                f"Timeout, server {self._options.hostname} not responding"
-                f" ({self._alive_unanswered} keep-alive messages were not answered)."
+                f"Timeout, server {self._options.hostname} not responding ({asked} {were} not answered)."
             )
         self._alive_unanswered += 1
         self.round_trip.keep_alive()
         self.flush()
-        self._loop.call_at(monotonic() + interval, self._on_alive_due)
+        self._alive_timer = self._loop.call_at(monotonic() + interval, self._on_alive_due)
 
     def _watch_for_idle(self) -> None:
         """ChannelTimeout (ssh_config(5))."""
@@ -534,6 +536,11 @@ class Connection:
         if self._closed:
             return
         self._closed = True
+        for timer in (self._alive_timer, self._rekey_timer):
+            if timer:
+                timer.cancel()  # a loop that goes on would keep us, with all our buffers, until it is due
+        if self._idle:
+            self._idle.stop()
         if self._forwards:
             self._forwards.close()
         if self.tunnel:

@@ -58,9 +58,7 @@ class IdleTimeouts:
 
     def look_again(self) -> None:
         """Close what is due, and come back when the next channel may be."""
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        self.stop()
         now = monotonic()
         live = [channel for channel in self._channels if channel.open]
         dues = []
@@ -79,3 +77,9 @@ class IdleTimeouts:
                 dues.append(channel.last_used + limit)
         if dues:
             self._timer = self._loop.call_at(min(dues), self.look_again)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None

@@ -7,6 +7,7 @@ far it came.
 
 from __future__ import annotations
 
+import gc
 import os
 import termios
 from collections.abc import Callable
@@ -201,6 +202,9 @@ class Reconnecting:
             self._raw = self._raw or raw
             self._recording = recording or self._recording
         life.close()
+        # What is left of a connection is circles of few objects with large buffers: hundreds of them would pile up
+        # before Python thought of collecting them.
+        gc.collect()
 
     # Between two ------------------------------------------------------------------------------------------------
 

@@ -102,7 +102,7 @@ class Refusal:
         outcomes = {outcome for name in asked for outcome in self._tried.get(name, ())}
         if "refused" in outcomes:
             return f"check the password of {self._options.user}"
-        if "no answer" in outcomes:
+        if "nowhere to ask for it" in outcomes:
             return "to be asked for a password, run it on a terminal or set SSH_ASKPASS"
         return ""
 

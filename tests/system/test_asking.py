@@ -86,6 +86,7 @@ def test_ctrl_d_ends_any_question(
     assert shown.modes() == before
     assert b"never" not in shown.seen
     assert shown.seen.count(b"assword: ") == (question == "password")
+    assert b"SSH_ASKPASS" not in shown.seen  # there was a terminal
 
 
 @pytest.mark.parametrize("question", PROMPTS)
@@ -141,6 +142,8 @@ def test_without_a_terminal_and_askpass_nobody_is_asked(
     done = client.run("box", "echo never", send=b"yes\nno answer\n")
     assert (done.returncode, done.stdout) == (255, b"")
     assert b"denied" in done.stderr or b"verification failed" in done.stderr
+    if question == "password" and not isinstance(client, OpenSSHClient):
+        assert b"run it on a terminal or set SSH_ASKPASS" in done.stderr
 
 
 # SSH_ASKPASS.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,9 +56,10 @@ class Owner:
 class World:
     """A connection on which the user is in; `sent` are the numbers of the messages that its channels send."""
 
-    def __init__(self) -> None:
+    def __init__(self, **fields: object) -> None:
+        """`fields` are those of the options that are not the defaults."""
         log = Log()
-        options = resolve(Settings(), "box", SystemNetwork(), log, config_file="none")
+        options = resolve(Settings(), "box", SystemNetwork(), log, config_file="none")._replace(**fields)  # type: ignore[arg-type]
         self.loop = Loop()
         self.connection: Any = Connection(options, log, self.loop, Nowhere(), Questions(log, True))
         self.sent: list[int] = []
@@ -115,3 +118,17 @@ def test_what_is_still_written_is_given_up_at_the_end(world: World) -> None:
     world.connection.draining.add(slow)
     world.connection._on_end(None)
     assert slow.told == ["end"]
+
+
+def test_a_loop_that_goes_on_keeps_no_closed_connection() -> None:
+    world = World(server_alive_interval=1000, channel_timeouts=(("*", 1000),))
+    connection = world.connection
+    connection._keep_alive()
+    connection._watch_for_idle()
+    connection.accept_channel(ch.OpenRequested("x", 0, 1000, 1000, b""), Owner())
+    connection.close()
+    gone = weakref.ref(connection)
+    del connection, world.connection
+    gc.collect()
+    assert gone() is None
+    world.loop.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pyssh_cli.client.forwarding import manager, waiting
 from pyssh_cli.client.forwarding.manager import TRIES_FOR_A_PORT, Forwards
 from pyssh_cli.client.forwarding.waiting import MOST, PATIENCE, WaitingRoom
 from pyssh_cli.client.reconnect import LONGEST_WAIT, Reconnecting, Waits, can_reconnect, worth_another_try
+from pyssh_cli.client.way import Leg
 from pyssh_cli.config.forwards import parse_forward
 from pyssh_cli.config.options import Options
 from pyssh_cli.config.resolve import resolve
@@ -135,6 +137,29 @@ def test_what_counts_for_the_next_connection(
         fork_after_authentication=False,
     )
     assert Reconnecting._next_options(options_of(tmp_path, lines.format(7), "run")).connect_timeout == 7
+
+
+def test_what_is_lost_is_let_go_of_at_once(tmp_path: Path) -> None:
+    class Lost:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def hand_on(self) -> tuple[None, None]:
+            return None, None
+
+    class Life:
+        loop = session = None
+
+        def __init__(self) -> None:
+            self.connections = [Lost()]
+
+        def close(self) -> None:
+            self.connections = []
+
+    life: Any = Life()
+    gone = weakref.ref(life.connections[0])
+    Reconnecting(life, [Leg(options_of(tmp_path), Log(), "box")])._leave()
+    assert gone() is None
 
 
 # Those who wait
