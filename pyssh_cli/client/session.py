@@ -457,8 +457,16 @@ class Session:
         if self._asked_for_tty and self._started:
             self._log.info(f"Connection to {self._options.hostname} closed.")
         status = FAILURE if self._exit_status is None or self.ended_by_user else self._exit_status & 0xFF
+        self._tell_transferred()
         self._log.debug1(f"Exit status {status}")
         return status
+
+    def _tell_transferred(self) -> None:
+        """For -v: what has gone over the whole connection, in ssh's words."""
+        transport, seconds = self._connection.transport, max(monotonic() - self._connection.since, 0.001)
+        sent, received = transport.bytes_sent, transport.bytes_received
+        self._log.verbose(f"Transferred: sent {sent}, received {received} bytes, in {seconds:.1f} seconds")
+        self._log.verbose(f"Bytes per second: sent {sent / seconds:.1f}, received {received / seconds:.1f}")
 
     def hand_on(self) -> tuple[RawMode, Recording | None]:
         """The connection is lost, and another session is to follow: leave the terminal, and give away what that

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import socket
@@ -348,6 +349,7 @@ def test_messages_go_to_the_file_of_e_and_what_is_remote_does_not(
     written = log.read_text()
     assert written.startswith("kept\n")
     assert "debug1: Exit status 3" in written
+    assert re.search(r"^Transferred: sent \d+, received \d+ bytes, in \d+\.\d seconds\r?$", written, re.MULTILINE)
     assert "debug2: " in written
     done = client.run("-E", str(tmp_path / "no" / "log"), "box", "true")
     assert done.returncode != 0
