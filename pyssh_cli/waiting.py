@@ -49,8 +49,8 @@ class WaitingLine:
         seconds = int(now - self._since)
         line, cells = _cut(printable(what), f" ({seconds} s)" if seconds else "", _columns() - 1)
         before = self._off()
+        self._cells = cells  # before a signal may have to erase it
         self._catch_signals()
-        self._cells = cells
         write_all(STDERR, f"{before}{line}".encode("utf-8", "backslashreplace"))
 
     def erase(self) -> None:
@@ -60,9 +60,8 @@ class WaitingLine:
             self._cells = 0
             if _in_foreground():
                 write_all(STDERR, off.encode())
-            for number in self._handlers:
-                signal.signal(number, signal.SIG_DFL)
-            self._handlers.clear()
+        while self._handlers:
+            signal.signal(self._handlers.pop(), signal.SIG_DFL)
 
     def _off(self) -> str:
         """What takes the line off. In a window that has become narrower it stands on several, as nearly all
@@ -75,14 +74,16 @@ class WaitingLine:
             return
         for number in _ENDING:
             if signal.getsignal(number) == signal.SIG_DFL:
+                self._handlers.append(number)  # first: it may arrive at once
                 try:
                     signal.signal(number, self._on_signal)
                 except ValueError:  # only the main thread has a say
+                    self._handlers.clear()
                     return
-                self._handlers.append(number)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self.erase()
+        signal.signal(number, signal.SIG_DFL)  # whatever this has interrupted
         signal.raise_signal(number)
 
 

@@ -7,11 +7,11 @@ before there is a choice. How one chooses is `terminal.picker`'s.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyssh_cli.cli import fuzzy, recent
 from pyssh_cli.cli.destination import is_valid_host
-from pyssh_cli.config.host_names import HostName, host_names, usual_config_files
+from pyssh_cli.config.host_names import Names
 from pyssh_cli.config.network import Found
 from pyssh_cli.config.passes import local_person
 from pyssh_cli.config.resolve import resolve
@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from pyssh_cli.cli.acts import Invocation
     from pyssh_cli.config.options import Options
 
+MAX_HOSTS = 100_000
+"""More than anybody can choose from."""
+
 _SURELY_FINE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]*")
+
+
+class HostName(NamedTuple):
+    """A name, and the port it is known under, None for the usual one."""
+
+    name: str
+    port: int | None = None
 
 
 def pick(invocation: Invocation) -> bool:
@@ -73,19 +83,30 @@ def is_fit(name: str) -> bool:
     return bool(name) and is_valid_host(name) and printable(name) == name
 
 
+def host_names(names: Names) -> list[HostName]:
+    """All hosts in the order of the files, each once."""
+    known = names.known(addresses=False)
+    found = dict.fromkeys(HostName(name) for name in names.configured())
+    for name, usual in known.items():
+        if usual:
+            found[HostName(name)] = None
+        for port in names.known_ports(name):
+            found[HostName(name, int(port))] = None
+    return list(found)
+
+
 def _hosts(invocation: Invocation, file: str) -> list[HostName]:
     """The hosts to choose from, those that were picked last first."""
-    config_file = invocation.config_file
-    if config_file is None:
-        config_files = usual_config_files(local_person().pw_dir)
-    else:
-        config_files = () if config_file.lower() == "none" else ((config_file, True),)
     try:
         anybody, _ = look_ahead(invocation, HostName(""), _Unheard())
     except ConfigError:
         anybody, _ = look_ahead(invocation, HostName(""), Log(min(invocation.log.level, INFO)))  # says it
-    known_hosts = (*anybody.user_known_hosts_files, *anybody.global_known_hosts_files)
-    hosts = [host for host in host_names(config_files, known_hosts) if is_fit(host.name)]
+    names = Names(
+        invocation.config_file or "",
+        list(anybody.user_known_hosts_files),
+        list(anybody.global_known_hosts_files),
+    )
+    hosts = [host for host in host_names(names) if is_fit(host.name)][:MAX_HOSTS]
     order = {entry: rank for rank, entry in enumerate(recent.read(file))}
     return sorted(hosts, key=lambda host: order.get(label(host), len(order)))
 

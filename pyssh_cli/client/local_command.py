@@ -29,6 +29,7 @@ def run_local_command(options: Options, log: Log, tunnel_device: str = NO_TUNNEL
     tokens = options.tokens.extended(T=tunnel_device)
     command = tokens.expand(options.local_command, allowed=allowed, where="LocalCommand")
     log.debug3(f'Executing {person_s_shell()} -c "{command}"')
+    log.clear()  # it may have something to say on the terminal
     try:
         status = run_in_shell(command, apart=apart)
     except OSError as error:

@@ -58,6 +58,7 @@ def _by_command(
         return process.standard_streams(loop), loop
     letters = TOKEN_RULES["proxycommand"].letters or ""
     command = options.tokens.expand(configured, allowed=letters, where="ProxyCommand")
+    log.clear()  # it may have something to ask on the terminal
     if options.proxy_use_fdpass:
         from pyssh_cli.net.tcp import SocketCarrier
 

@@ -25,7 +25,7 @@ from pyssh_cli.errors import (
     ProtocolError,
     PysshError,
 )
-from pyssh_cli.log import write_all
+from pyssh_cli.log import printable, write_all
 from pyssh_cli.terminal.prompt import in_foreground, open_terminal, read_answer
 
 if TYPE_CHECKING:
@@ -195,8 +195,10 @@ class Reconnecting:
         life = self._life
         if life.connections:
             forwards, tunnel = life.connections[-1].hand_on()
-            self._forwards = forwards or self._forwards
-            self._tunnel = tunnel or self._tunnel
+            if self._forwards and forwards:  # of `~C`, to a host that those which are kept were not for
+                forwards.close()
+            self._forwards = self._forwards or forwards
+            self._tunnel = self._tunnel or tunnel
         if life.session:
             raw, recording = self._session.hand_on()
             self._raw = self._raw or raw
@@ -226,7 +228,7 @@ class Reconnecting:
         if os.isatty(STDOUT) and os.environ.get("TERM", "dumb") != "dumb":
             write_all(STDOUT, LEAVE_MODES)
         self._log.error(str(lost))
-        question = f"Reconnect to {self._options.hostname}? [Y/n] ".encode("utf-8", "backslashreplace")
+        question = f"Reconnect to {printable(self._options.hostname)}? [Y/n] ".encode()
         try:
             terminal = open_terminal()
         except OSError:
@@ -294,7 +296,10 @@ class Reconnecting:
             self._loop.call_from_thread(_nothing)
 
         self._loop.prepare_for_threads()
-        threading.Thread(target=work, daemon=True).start()
+        try:
+            threading.Thread(target=work, daemon=True).start()
+        except RuntimeError as error:  # RLIMIT_NPROC, or no memory for its stack
+            raise NetworkError(f"ssh: connect to host {leg.options.hostname}: {error}") from None
         while not (found or failed):
             self._loop.run_once()
         if failed:

@@ -69,7 +69,7 @@ def run(options: Options, log: Log, handed_on: HandedOn | None = None) -> int:
         assert session is not None
         from pyssh_cli.terminal.signals import guard_terminal
 
-        _end_on_signals()
+        _end_on_signals(loop)
         if session.raw:
             guard_terminal(session.raw, lambda: loop.call_soon(life.window_changed))
         signal.signal(signal.SIGWINCH, lambda _number, _frame: loop.call_soon(life.window_changed))
@@ -250,12 +250,16 @@ def _main_owner(options: Options, log: Log, loop: Loop, connection: Connection) 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-def _end_on_signals() -> None:
+def _end_on_signals(loop: Loop) -> None:
     """Let the signals that end a program raise Killed, but those that the caller has us ignore."""
 
     def end(number: int, _frame: FrameType | None) -> None:
+        def kill() -> None:
+            raise Killed(number)
+
         _ignore_signals()  # putting things in order is not to be interrupted
-        raise Killed(number)
+        loop.call_soon(kill)  # for where Python lets no exception through, as in a finalizer
+        kill()
 
     for number in _ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:

@@ -1,6 +1,7 @@
 """What may stand at the cursor: ssh's grammar as far as a Tab needs it, and a kind of word for each place.
 
-What is offered there is found here too, by `names` where files hold it. How a shell is told is `shells`'.
+What is offered there is found here too, by `config.host_names` where files hold it. How a shell is told is up to
+`shells`.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from pyssh_cli.completion.names import Names, is_plain
 from pyssh_cli.completion.tables import ALIASES, DEFAULTS, FLAGS, KEYWORDS, LISTS, WORDS
+from pyssh_cli.config.host_names import Names, is_plain
 
 
 class Reply:

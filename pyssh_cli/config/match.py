@@ -149,6 +149,7 @@ class Conditions:
                         self._settings.exec_left_out = True
                         reason = "nothing is run for a preview"
                         continue
+                    self._log.clear()  # it may have something to say on the terminal
                     outcome = self._execute(command, where)
                 else:
                     outcome = self._compare(name, criterion, argument)

@@ -19,6 +19,8 @@ from itertools import count
 from time import monotonic
 from typing import Any
 
+from pyssh_cli.net import LONGEST_WAIT
+
 Callback = Callable[[], None]
 
 _READ, _WRITE = 1, 4
@@ -191,7 +193,7 @@ class Loop:
         due = self._timers[0][0] if self._timers else None
         if deadline is not None:
             due = deadline if due is None else min(due, deadline)
-        return None if due is None else max(0.0, due - monotonic())
+        return None if due is None else min(max(0.0, due - monotonic()), LONGEST_WAIT)
 
     def _run_timers(self) -> None:
         while self._timers and self._timers[0][0] <= monotonic():

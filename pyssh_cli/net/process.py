@@ -11,10 +11,15 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 
 from pyssh_cli.errors import NetworkError
+from pyssh_cli.net import LONGEST_WAIT
 from pyssh_cli.net.loop import Loop
 
 UNKNOWN_PEER = "UNKNOWN port 65535"
 """What ssh's messages call a server that somebody else connected us to."""
+
+_left: list[int] = []
+"""Processes whose status nobody has fetched, and that the system remembers until somebody does: where one
+connection follows another, the next command sees to it."""
 
 LAST_WORDS = 0.2
 """Seconds to wait for the status of a command that has just closed its stdout: it is about to end, if it does."""
@@ -24,6 +29,7 @@ class Command:
     """A command that runs beside us, started by the shell's `exec`. Raises NetworkError when there is no shell."""
 
     def __init__(self, command: str, descriptors: tuple[int, int]) -> None:
+        _forget_ended()
         shell = os.environ.get("SHELL") or "/bin/sh"
         actions: Sequence[tuple[int, int, int]] = [
             (os.POSIX_SPAWN_DUP2, descriptor, number) for number, descriptor in enumerate(descriptors)
@@ -69,6 +75,21 @@ class Command:
                 os.kill(self._pid, signal.SIGHUP)
             except OSError:
                 pass
+            self.leave()
+
+    def leave(self) -> None:
+        """Let it go on by itself."""
+        _left.append(self._pid)
+
+
+def _forget_ended() -> None:
+    for pid in tuple(_left):
+        try:
+            ended, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:  # somebody has SIGCHLD ignored, or it is the foreground's that we have left
+            ended = pid
+        if ended:
+            _left.remove(pid)
 
 
 class PipeCarrier:
@@ -156,7 +177,7 @@ def receive_socket(command: str, deadline: float | None) -> socket.socket:
             running = Command(command, (theirs.fileno(), theirs.fileno()))
         poll = select.poll()
         poll.register(ours, select.POLLIN)
-        left = None if deadline is None else max(0, int((deadline - monotonic()) * 1000))
+        left = None if deadline is None else max(0, int(min(deadline - monotonic(), LONGEST_WAIT) * 1000))
         try:
             if not poll.poll(left):
                 raise NetworkError("Connection timed out: the ProxyCommand passed no descriptor back")
@@ -168,6 +189,7 @@ def receive_socket(command: str, deadline: float | None) -> socket.socket:
         why = running.how_it_ended()
         running.hang_up()
         raise NetworkError(f"proxy dialer did not pass back a connection{why}")
+    running.leave()
     os.set_inheritable(descriptors[0], False)
     try:
         sock = socket.socket(fileno=descriptors[0])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError
 from pyssh_cli.log import NEVER, Log
+from pyssh_cli.net import LONGEST_WAIT
 from pyssh_cli.net.names import addresses_of, socket_address
 
 if TYPE_CHECKING:
@@ -126,8 +127,8 @@ def ready(poll: select.poll, deadline: float | None, log: Log, what: Callable[[]
     """
     while True:
         until = log.tell_at() if deadline is None else min(deadline, log.tell_at())
-        left = None if until == NEVER else max(0, math.ceil((until - monotonic()) * 1000))
-        found = poll.poll(left)
+        left = None if until == NEVER else max(0.0, min(until - monotonic(), LONGEST_WAIT))
+        found = poll.poll(None if left is None else math.ceil(left * 1000))
         if found or (deadline is not None and monotonic() >= deadline):
             return found
         if monotonic() >= log.tell_at():

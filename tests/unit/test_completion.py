@@ -12,7 +12,7 @@ import pytest
 
 from pyssh_cli.cli.flags import FLAGS
 from pyssh_cli.completion import SCRIPTS, answer, places, shells, tables
-from pyssh_cli.completion.names import MAX_DEPTH, Names, is_plain
+from pyssh_cli.config.host_names import MAX_DEPTH, Names, is_plain
 from pyssh_cli.config.keywords import ALGORITHM_LISTS, KEYWORDS
 from scripts import completion_tables
 
@@ -149,7 +149,7 @@ def test_the_usual_files(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (files / ".ssh" / "known_hosts").write_text("known ssh-ed25519 AAAA\n")
     person = pwd.getpwuid(os.getuid())
     changed = pwd.struct_passwd((*person[:5], str(files), person[6]))
-    monkeypatch.setattr("pyssh_cli.completion.names.getpwuid", lambda uid: changed)
+    monkeypatch.setattr("pyssh_cli.config.host_names.getpwuid", lambda uid: changed)
     found = Names()
     assert {"own", "relative"} <= set(found.configured())
     assert "known" in found.known()

@@ -39,6 +39,17 @@ def test_what_is_called_soon_is_not_followed_by_a_wait(rounds: Rounds) -> None:
     assert (called, rounds.waits) == (["soon"], [0.0, None])
 
 
+def test_no_wait_is_longer_than_the_system_counts() -> None:
+    loop, reader_writer = Loop(), os.pipe()
+    loop.watch(reader_writer[0], lambda: None)
+    os.write(reader_writer[1], b"x")
+    loop.call_at(1e12, lambda: None)
+    loop.run_once(1e12)
+    loop.close()
+    for fd in reader_writer:
+        os.close(fd)
+
+
 def test_what_a_callback_asks_for_is_called_in_the_same_round(rounds: Rounds) -> None:
     called: list[str] = []
     reader, writer = os.pipe()

@@ -19,6 +19,7 @@ from pyssh_cli.net import dial, listen
 from pyssh_cli.net.dial import Dial, dial_tcp, dial_unix
 from pyssh_cli.net.listen import Listener, open_unix
 from pyssh_cli.net.loop import Loop
+from pyssh_cli.net.process import run_command
 from pyssh_cli.net.resolve import Resolver
 
 Told = list[tuple[socket.socket | None, OSError | None]]
@@ -187,6 +188,21 @@ def test_a_socket_that_cannot_be_removed_is_left(
         patched.setattr(os, "unlink", refuse)
         listener.close()
     assert path.exists()
+
+
+def test_proxy_commands_that_follow_each_other_leave_no_processes_behind(loop: Loop) -> None:
+    def children() -> set[str]:
+        tasks = Path(f"/proc/{os.getpid()}/task")
+        return {pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()}
+
+    before = children()
+    run_command(loop, "cat").close()
+    (first,) = children() - before
+    os.waitid(os.P_PID, int(first), os.WEXITED | os.WNOWAIT)
+    run_command(loop, "cat").close()
+    (second,) = children() - before
+    assert second != first
+    os.waitpid(int(second), 0)
 
 
 def test_the_umask_is_put_back(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from pyssh_cli.cli import fuzzy, pick, recent
 from pyssh_cli.cli.acts import Invocation
 from pyssh_cli.cli.command import pyssh
 from pyssh_cli.cli.invocation import UsageError
-from pyssh_cli.config.host_names import MAX_LENGTH, HostName, host_names, known_names
+from pyssh_cli.cli.pick import HostName, host_names
+from pyssh_cli.config.host_names import MAX_LENGTH, Names
 from pyssh_cli.log import DEBUG3, Log
 
 KEY = "ssh-ed25519 AAAAC3Nz"
@@ -98,8 +99,9 @@ def test_names_of_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         f'Host "open\nInclude {tmp_path}/${{PICKED}}.conf {tmp_path}/%h.conf {tmp_path}/${{PICKED_NOT}}\n'
         f"Match host eight\nHost one last\nHost {'x' * (MAX_LENGTH + 1)}\n"
     )
-    names = [host.name for host in host_names([(str(config), True), ("/nonexistent", False)], [])]
-    assert names == ["one", "two", "three", "four five", "included", "last"]
+    names = [host.name for host in host_names(Names(str(config), [], []))]
+    assert names == ["one", "two", "three", "included", "eight", "last"]
+    assert not host_names(Names("/nonexistent", [], []))
 
 
 def test_names_of_known_hosts(tmp_path: Path) -> None:
@@ -107,13 +109,14 @@ def test_names_of_known_hosts(tmp_path: Path) -> None:
     file.write_text(
         f"named,192.0.2.1,2001:db8::1 {KEY}\n192.0.2.2 {KEY}\n[box]:2200,[192.0.2.3]:2200 {KEY}\n[::1]:22 {KEY}\n"
         f"|1|x|y {KEY}\n*.wild,!no,yes {KEY}\n@cert-authority authority {KEY}\n@revoked revoked {KEY}\n"
-        f"# comment {KEY}\n\nshort\n[bad]:x {KEY}\n[bad]:99999 {KEY}\n[]:22 {KEY}\nnamed ssh-rsa AAAA\n"
+        f"# comment {KEY}\n\nshort\n[bad]:x {KEY}\n[bad]:99999 {KEY}\n[]:22 {KEY}\n"
+        f"named ssh-rsa AAAA\nbox {KEY}\n[box]:2200 {KEY}\n"
     )
-    assert list(dict.fromkeys(known_names(str(file)))) == [
-        HostName("named"), HostName("192.0.2.2"), HostName("box", 2200), HostName("::1"), HostName("yes"),
-        HostName("authority"),
+    assert host_names(Names("none", [str(file)], [])) == [
+        HostName("named"), HostName("192.0.2.2"), HostName("box"), HostName("box", 2200), HostName("::1"),
+        HostName("yes"), HostName("authority"),
     ]  # fmt: skip
-    assert list(known_names(str(tmp_path))) == []
+    assert not host_names(Names("none", [str(tmp_path)], []))
 
 
 def test_names_that_could_drive_a_shell_or_a_terminal_are_no_choice() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import weakref
 from collections.abc import Callable, Iterator
@@ -11,12 +12,12 @@ from typing import Any
 import pytest
 
 from pyssh_cli.cli.acts import Invocation
-from pyssh_cli.client import reconnect
-from pyssh_cli.client.forwarding import manager, waiting
+from pyssh_cli.client import reconnect, run
+from pyssh_cli.client.forwarding import manager, remote, waiting
 from pyssh_cli.client.forwarding.manager import TRIES_FOR_A_PORT, Forwards
 from pyssh_cli.client.forwarding.waiting import MOST, PATIENCE, WaitingRoom
 from pyssh_cli.client.reconnect import LONGEST_WAIT, Reconnecting, Waits, can_reconnect, worth_another_try
-from pyssh_cli.client.way import Leg
+from pyssh_cli.client.way import Leg, Patience
 from pyssh_cli.config.forwards import parse_forward
 from pyssh_cli.config.options import Options
 from pyssh_cli.config.resolve import resolve
@@ -32,8 +33,10 @@ from pyssh_cli.errors import (
     WireError,
 )
 from pyssh_cli.log import Log
+from pyssh_cli.net.loop import Loop
 from pyssh_cli.net.names import SystemNetwork
-from pyssh_cli.wire import Reader, uint32
+from pyssh_cli.protocol.channels import OpenRequested
+from pyssh_cli.wire import Reader, text, uint32
 from tests.unit.test_idle import Clock
 
 # Waits
@@ -263,6 +266,7 @@ class Next:
     def __init__(self) -> None:
         self.openers: dict[str, Any] = {}
         self.asked: list[tuple[str, int, Any]] = []
+        self.refused: list[str] = []
 
     def global_request(self, name: str, fields: bytes, answered: Any = None) -> None:
         assert name in {"tcpip-forward", "cancel-tcpip-forward"}
@@ -271,6 +275,10 @@ class Next:
 
     def flush_soon(self) -> None:
         """Nothing is sent."""
+
+    def refuse_channel(self, request: OpenRequested, reason: int, why: str) -> None:
+        """The server hears that a channel cannot be."""
+        self.refused.append(why)
 
     def answer(self, success: bool, port: int = 0) -> int:
         """Answer what was asked last; the port that it was asked for."""
@@ -339,3 +347,131 @@ def test_a_forward_that_is_cancelled_is_not_asked_for(forwards: Forwards, clock:
     assert len(following.asked) == 1
     assert not forwards.cancel(parse_forward("4711", kind="dynamic")._replace(kind="remote"))
     forwards.close()
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_one_that_is_cancelled_before_the_server_answers_stays_so(
+    forwards: Forwards, clock: Clock, stands: bool
+) -> None:
+    following, last = Next(), Next()
+    forwards.go_on(following)  # type: ignore[arg-type]
+    added = parse_forward("4712:box:1", kind="remote")
+    assert forwards.add(added)
+    requests = [answered for _, _, answered in following.asked]
+    for port in ("4711", "4712"):
+        assert forwards.cancel(parse_forward(port, kind="dynamic")._replace(kind="remote"))
+    for answered in requests:
+        answered(stands, b"")
+    assert not forwards.active()
+    forwards.pause()
+    forwards.go_on(last)  # type: ignore[arg-type]
+    clock.move_to(clock.now + LONGEST_WAIT)
+    assert not last.asked
+    forwards.close()
+
+
+def test_a_channel_is_answered_where_it_was_asked_for(forwards: Forwards, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connecting may take longer than the connection lives, and the next has channels of the same numbers."""
+    dialed: list[Callable[[None, OSError], None]] = []
+    monkeypatch.setattr(remote, "dial_tcp", lambda *arguments: dialed.append(arguments[-1]))
+    first, following = Next(), Next()
+    forwards.go_on(first)  # type: ignore[arg-type]
+    first.answer(True)
+    place = text("localhost") + uint32(4711) + text("192.0.2.1") + uint32(1)
+    first.openers["forwarded-tcpip"](OpenRequested("forwarded-tcpip", 0, 1 << 20, 1 << 15, place))
+    forwards.pause()
+    forwards.go_on(following)  # type: ignore[arg-type]
+    dialed[0](None, OSError(111, "refused"))
+    assert (first.refused, following.refused) == (["refused"], [])
+    forwards.close()
+
+
+# Signals
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_in_a_finalizer_ends_the_wait_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("sys.unraisablehook", lambda _: None)
+    handlers = [(number, signal.getsignal(number)) for number in run._ENDING]
+    loop = Loop()
+    try:
+        run._end_on_signals(loop)
+        Finalized()
+        with pytest.raises(run.Killed):
+            loop.run_once()
+    finally:
+        loop.close()
+        for number, handler in handlers:
+            signal.signal(number, handler)
+
+
+# What is kept
+
+
+class Lost:
+    """A connection that is lost, with the forwards that it hands on."""
+
+    def __init__(self, forwards: Any) -> None:
+        self._forwards = forwards
+
+    def hand_on(self) -> tuple[Any, None]:
+        """What goes on."""
+        return self._forwards, None
+
+
+class Kept:
+    """Forwards that tell whether they are closed."""
+
+    closed = False
+
+    def close(self) -> None:
+        """Listen no more."""
+        self.closed = True
+
+
+class Life:
+    """What runs one connection after the other."""
+
+    session = None
+
+    def __init__(self, loop: Clock) -> None:
+        self.loop = loop
+        self.connections: list[Any] = []
+
+    def close(self) -> None:
+        """It is over."""
+
+
+@pytest.fixture
+def reconnecting(tmp_path: Path, clock: Clock) -> Reconnecting:
+    leg = Leg(options_of(tmp_path), Log(), "box")
+    return Reconnecting(Life(clock), [leg])  # type: ignore[arg-type]
+
+
+def test_forwards_that_an_untrusted_host_does_not_get_outlive_those_made_there(
+    reconnecting: Reconnecting,
+) -> None:
+    life: Any = reconnecting._life
+    kept: Any = Kept()
+    made: Any = Kept()
+    for forwards in (kept, made, None):
+        life.connections = [Lost(forwards)]
+        reconnecting._leave()
+    assert (kept.closed, made.closed) == (False, True)
+    assert reconnecting._forwards is kept
+
+
+def test_a_system_without_a_thread_to_spare_is_asked_again(
+    reconnecting: Reconnecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    with pytest.raises(NetworkError, match="can't start new thread") as failed:
+        reconnecting._reach(reconnecting._way[0], Patience([1]))
+    assert worth_another_try(failed.value)

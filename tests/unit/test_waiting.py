@@ -140,6 +140,18 @@ def test_in_the_background_nothing_is_written(written: list[str], monkeypatch: p
     assert written == []
 
 
+def test_a_signal_that_comes_before_the_line_takes_its_course(
+    written: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[tuple[int, object]] = []
+    monkeypatch.setattr(signal, "raise_signal", lambda number: raised.append((number, signal.getsignal(number))))
+    line = waiting.WaitingLine(0.0)
+    line._catch_signals()
+    line._on_signal(signal.SIGTERM, None)
+    assert raised == [(signal.SIGTERM, signal.SIG_DFL)]  # once: nothing catches it again
+    assert written == []
+
+
 def test_waiting_for_a_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
     log = Told()
     near, far = socket.socketpair()
@@ -152,6 +164,7 @@ def test_waiting_for_a_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
         assert ready(poll, None, log, lambda: "it")
         assert log.told == ["it"] * 3
         assert ready(poll, None, Log(), lambda: "it")
+        assert ready(poll, 1e12, Log(), lambda: "it")
 
 
 def test_what_connecting_is_called() -> None:

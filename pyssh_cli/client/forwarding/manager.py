@@ -166,6 +166,8 @@ class Forwards:
             return
 
         def answered(stands: bool) -> None:
+            if one not in self._remote:  # cancelled meanwhile
+                return
             if stands:
                 self._wanted[forward] = one.port
                 if waits.taken:
@@ -210,7 +212,7 @@ class Forwards:
 
         def answered(stands: bool) -> None:
             self._unsettled -= 1
-            if stands:
+            if stands and one in self._remote:  # not cancelled meanwhile
                 self._wanted[forward] = one.port
             settled(forward, stands)
             if not self._unsettled and self.when_settled:

@@ -100,6 +100,7 @@ class RemoteForward:
     def open(self, request: ch.OpenRequested) -> None:
         """Connect from here, and accept the channel when that worked."""
         context, f = self._context, self.forward
+        connection = context.connection  # there may be another when this has come to an end
         if f.socks:
             _SocksChannel(context, request)
             return
@@ -109,10 +110,10 @@ class RemoteForward:
             if sock is None:
                 reason = (error.strerror or str(error)) if error else "no address"
                 context.log.error(f"connect_to {name}: failed: {reason}")
-                context.connection.refuse_channel(request, _CONNECT_FAILED, reason)
-                context.connection.flush_soon()
+                connection.refuse_channel(request, _CONNECT_FAILED, reason)
+                connection.flush_soon()
                 return
-            relay = context.relay(name)
+            relay = Relay(connection, context.loop, context.log, name)
             relay.accept(request)
             relay.connect(sock)
 
