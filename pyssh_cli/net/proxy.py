@@ -77,17 +77,21 @@ class _Stream:
             data += self.some(count - len(data))
         return data
 
-    def until(self, mark: bytes, most: int) -> bytes:
-        """Everything up to `mark`, which is `most` bytes away at most, and not a byte behind it."""
+    def until(self, mark: bytes, most: int, begins: bytes) -> bytes:
+        """Everything up to `mark`, which is `most` bytes away at most, and not a byte behind it; it has to begin
+        with `begins`."""
         data = b""
         while True:
             ahead = self.some(4096, socket.MSG_PEEK)
-            end = (data + ahead).find(mark)
+            seen = data + ahead
+            if not seen.startswith(begins[: len(seen)]):
+                raise NetworkError(f'no HTTP proxy: it says "{_shown(seen.splitlines()[0])}"')
+            end = seen.find(mark)
             data += self.read(len(ahead) if end < 0 else end + len(mark) - len(data))
+            if len(data) > most:
+                raise NetworkError(f"its answer has no end within {MAX_HEAD} bytes")
             if end >= 0:
                 return data
-            if len(data) > most:
-                raise NetworkError(f"its answer has no end within {most} bytes")
 
 
 def open_tunnel(
@@ -128,7 +132,7 @@ def _connect_http(stream: _Stream, proxy: ProxyServer, host: str, port: int) -> 
     stream.write(b"\r\n".join((*lines, b"", b"")))
     taken = 0
     while True:
-        head = stream.until(b"\r\n\r\n", MAX_HEAD - taken)
+        head = stream.until(b"\r\n\r\n", MAX_HEAD - taken, b"HTTP/1.")
         taken += len(head)
         status_line, *fields = head.split(b"\r\n")
         version, _, rest = status_line.partition(b" ")

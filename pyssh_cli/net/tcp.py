@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyssh_cli.net.loop import Loop
 
 _HINTS = {
-    errno.ECONNREFUSED: "nothing listens there: check the port, and that the SSH server runs",
+    errno.ECONNREFUSED: "nothing listens there: check the port, and that the {server} runs",
     errno.ETIMEDOUT: "no answer: check the address, and that no firewall drops the packets",
     errno.EHOSTUNREACH: "check the address and the route to it",
     errno.ENETUNREACH: "this machine has no route there: check its network, or -4 and -6",
@@ -115,7 +115,8 @@ def connect_to(
                 failure = os.strerror(code)
                 hint = _HINTS.get(code)
                 if hint:
-                    failure += f" ({hint})"
+                    server = "proxy" if place.kind == "proxy" else "SSH server"
+                    failure += f" ({hint.format(server=server)})"
             meanwhile = _nothing
     raise NetworkError(f"ssh: connect to {place.kind} {place.name} port {place.port}: {failure}")
 

@@ -316,7 +316,8 @@ Hotel</title><style>x{}</style></head><body onload="x()">Log in</body></html>"""
         (PORTAL, ["302 Found", r"portal\.example/login\\033\[2J", 'Welcome to the "Grand" Hotel$']),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n\r\n", ["no HTTP proxy", "SSH-2.0-OpenSSH"]),
         (b"HTTP/1.1 2x0 Fine\r\n\r\n", ["no HTTP proxy"]),
-        (b"HTTP/1.1 200 Fine\r\n" + b"X: " + b"y" * 70_000, ["no end within"]),
+        (b"HTTP/1.1 200 Fine\r\n" + b"X: " + b"y" * 70_000, ["no end within 65536 bytes"]),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000, ["no end within 65536 bytes"]),
         (b"", ["closed the connection"]),
         (b"HTTP/1.1 200 Fi", ["closed the connection"]),
         (b"HTTP/1.1 200 Fine\r\n\r\n<html>Log in</html>\r\n", ["Connection closed by", "Log in"]),
@@ -387,7 +388,7 @@ def test_a_method_that_was_not_offered(pyssh: Client, openssh: Server, start: ST
 
 @ours_alone
 @pytest.mark.parametrize("scheme", ["http", "socks5h"])
-@pytest.mark.parametrize("speaks", [b"", b"\x04\x5a", b"HTTP"])
+@pytest.mark.parametrize("speaks", [b"", b"\x04\x5a", b"HTTP", b"SSH-2.0-x\r\n"])
 def test_a_proxy_that_falls_silent(
     pyssh: Client, openssh: Server, fake_server: Callable[..., FakeServer], scheme: str, speaks: bytes
 ) -> None:
@@ -400,7 +401,9 @@ def test_a_proxy_that_falls_silent(
     aim_at_name(pyssh, openssh, f"Proxy {scheme}://127.0.0.1:{silent.port}", "ConnectTimeout 1")
     done = pyssh.run("box", "true")
     assert done.returncode == 255
-    assert re.search(rb"Connection timed out|no SOCKS proxy of version 5", done.stderr)
+    known = speaks and (scheme != "http" or not speaks.startswith(b"HTTP"))
+    wanted = rb"no (HTTP proxy: it says|SOCKS proxy of version 5)" if known else rb"Connection timed out"
+    assert re.search(wanted, done.stderr)
 
 
 @ours_alone
@@ -410,6 +413,7 @@ def test_a_proxy_that_is_not_there(pyssh: Client, openssh: Server) -> None:
     done = pyssh.run("box", "true")
     assert done.returncode == 255
     assert f"ssh: connect to proxy 127.0.0.1 port {port}: Connection refused".encode() in done.stderr
+    assert b"that the proxy runs" in done.stderr
     done = pyssh.run("-o", "Proxy=http://nowhere.invalid:1", "box", "true")
     assert b"Could not resolve hostname nowhere.invalid" in done.stderr
 

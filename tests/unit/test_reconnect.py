@@ -269,9 +269,9 @@ class Next:
         self.refused: list[str] = []
 
     def global_request(self, name: str, fields: bytes, answered: Any = None) -> None:
-        assert name in {"tcpip-forward", "cancel-tcpip-forward"}
+        assert name in {"tcpip-forward", "cancel-tcpip-forward", "streamlocal-forward@openssh.com"}
         reader = Reader(fields)
-        self.asked.append((reader.text(), reader.uint32(), answered))
+        self.asked.append((reader.text(), 0 if "streamlocal" in name else reader.uint32(), answered))
 
     def flush_soon(self) -> None:
         """Nothing is sent."""
@@ -475,3 +475,23 @@ def test_a_system_without_a_thread_to_spare_is_asked_again(
     with pytest.raises(NetworkError, match="can't start new thread") as failed:
         reconnecting._reach(reconnecting._way[0], Patience([1]))
     assert worth_another_try(failed.value)
+
+
+def test_a_socket_that_the_lost_connection_left_there(
+    tmp_path: Path, clock: Clock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first, following = Next(), Next()
+    options = options_of(tmp_path, "RemoteForward /run/x box:1\n")
+    forwards = Forwards(options, Log(), clock, first)  # type: ignore[arg-type]
+    forwards.start()
+    first.answer(True)
+    forwards.pause()
+    forwards.go_on(following)  # type: ignore[arg-type]
+    following.answer(False)
+    told = capfd.readouterr().err
+    assert "failed for listen path /run/x (" in told
+    assert "StreamLocalBindUnlink" in told
+    clock.move_to(clock.now + LONGEST_WAIT)
+    following.answer(True)
+    assert "listen path /run/x stands again" in capfd.readouterr().err
+    forwards.close()

@@ -193,7 +193,8 @@ def test_a_device_that_is_deleted(world: World, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_server_that_opens_no_tunnel(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     world.tunnel.on_channel_event(ch.OpenRefused(world.channel, 1, "no"))
-    assert "\nTunnel forwarding failed\n" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert "open failed: administratively prohibited: no\nTunnel forwarding failed\n" in told
     assert world.tunnel.settled
     assert world.wire.recv(1) == b""  # the device is given back
 

@@ -27,6 +27,11 @@ TRIES_FOR_A_PORT = 6
 """How often the next connection asks for the port that the server has allocated for the one before, three
 quarters of a minute, until it takes any."""
 
+_HELD = "the server may still hold it for the lost connection"
+_STALE_SOCKET = (
+    "the lost connection's socket may be left there: remove it, or have StreamLocalBindUnlink yes in sshd_config"
+)
+
 Done = Callable[[bool, int], None]
 """Told whether a forward stands, and the port it listens on (0 for a socket)."""
 
@@ -175,9 +180,10 @@ class Forwards:
                 return
             self._remote.remove(one)
             if not waits.taken:
+                why = _STALE_SOCKET if forward.listen_path else _HELD
                 self._log.info(
                     f"Warning: remote port forwarding failed for listen {_listens(forward)}"
-                    " (the server may still hold it for the lost connection); asking again until it succeeds"
+                    f" ({why}); asking again until it succeeds"
                 )
             when = monotonic() + waits.next()
             asked = forward.listen_port if waits.taken >= TRIES_FOR_A_PORT else port

@@ -104,13 +104,16 @@ class Tunnel:
             self._connection.channels.reply(event.channel, False)
 
     def _on_refused(self, event: ch.OpenRefused) -> None:
-        self._log.debug1(f"the server opens no tunnel: {printable(event.message)}")
+        reason = ch.OPEN_FAILURES.get(event.reason, "unknown reason")
+        why = f"channel {self._channel.local_id}: open failed: {reason}: {printable(event.message)}"
         message = "Tunnel forwarding failed"
         if self._waits:
+            self._log.debug1(why)
             if not self._waits.taken:
                 self._log.error(f"{message}; asking again until it succeeds")
             self._loop.call_at(monotonic() + self._waits.next(), partial(self._ask_again, self._connection))
             return
+        self._log.info(why)
         self.settled = True
         self.close()
         if self._options.exit_on_forward_failure:
