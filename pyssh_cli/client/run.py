@@ -60,7 +60,11 @@ def run(options: Options, log: Log, handed_on: HandedOn | None = None) -> int:
     if options.proxy_jump:
         way = way_to(way[0], handed_on or HandedOn())
     patience = Patience(leg.options.connect_timeout for leg in way)
-    carrier, loop = reach(way[0].options, way[0].log, patience.deadline(), _meanwhile)
+    try:
+        carrier, loop = reach(way[0].options, way[0].log, patience.deadline(), _meanwhile)
+    except PysshError as error:
+        name_hop(error, way, way[0])
+        raise
     life = Life(loop)
     try:
         life.begin(way, carrier, patience)
@@ -202,10 +206,14 @@ def _establish(way: list[Leg], connections: list[Connection], loop: Loop, patien
                 raise NetworkError(connections[judged].timeout_message())
             loop.run_once(due)
     except PysshError as error:
-        at = way[sum(connection.authenticated for connection in connections[:-1])]
-        if at is not way[-1] and not at.is_named_in(str(error)):
-            error.args = (f"{error} (on the way, at {at.name})", *error.args[1:])
+        name_hop(error, way, way[sum(connection.authenticated for connection in connections[:-1])])
         raise
+
+
+def name_hop(error: PysshError, way: list[Leg], at: Leg) -> None:
+    """Have an error say which jump host it is about, unless it does, or is about the destination."""
+    if at is not way[-1] and not at.is_named_in(str(error)):
+        error.args = (f"{error} (on the way, at {at.name})", *error.args[1:])
 
 
 def _begin_forwards(options: Options, log: Log, loop: Loop, connection: Connection) -> None:

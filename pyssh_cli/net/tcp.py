@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError
 from pyssh_cli.log import Log
-from pyssh_cli.net.names import addresses_of, socket_address
+from pyssh_cli.net.names import addresses_of, socket_address, why_not_found
 
 if TYPE_CHECKING:
     from pyssh_cli.net.loop import Loop
@@ -24,6 +24,10 @@ _HINTS = {
     errno.EHOSTUNREACH: "check the address and the route to it",
     errno.ENETUNREACH: "this machine has no route there: check its network, or -4 and -6",
     errno.EADDRNOTAVAIL: "this machine has no such address: check -b",
+    errno.ENODEV: "this machine has no such interface: check -B and BindInterface",
+    errno.EACCES: "this machine forbids it: a rule of its firewall or its routes",
+    errno.EPERM: "this machine forbids it: a rule of its firewall, or a sandbox",
+    errno.EINVAL: "an address of a link wants its interface, as in fe80::1%eth0",
 }
 
 
@@ -59,9 +63,7 @@ def addresses_for(name: str, port: int, options: Options, where: str) -> tuple[s
     try:
         return addresses_of(name, port, options.address_family).addresses
     except OSError as error:
-        raise NetworkError(
-            f"ssh: Could not resolve hostname {name}: {error.strerror} (check the spelling, and {where})"
-        ) from None
+        raise NetworkError(f"ssh: Could not resolve hostname {name}: {why_not_found(error, where)}") from None
 
 
 def connect(
@@ -103,9 +105,15 @@ def connect_to(
                 number = error.errno or errno.ETIMEDOUT
                 log.debug1(f"connect to address {address} port {place.port}: {os.strerror(number)}")
                 failure = os.strerror(number)
-                hint = _HINTS.get(number)
-                if hint:
-                    failure += f" ({hint})"
+                if number != errno.EINVAL or address.startswith("fe80:"):
+                    hint = _HINTS.get(number, "")
+                    of_many = len(place.addresses) > 1
+                    hint += (
+                        f"{'; ' if hint else ''}the last of {len(place.addresses)} addresses, -v tells of each"
+                        if of_many
+                        else ""
+                    )
+                    failure += f" ({hint})" if hint else ""
             meanwhile = _nothing
     raise NetworkError(f"ssh: connect to {place.kind} {place.name} port {place.port}: {failure}")
 

@@ -33,6 +33,8 @@ class Questions:
     def __init__(self, log: Log, batch_mode: bool) -> None:
         self._log = log
         self._batch_mode = batch_mode
+        self.unasked = ""
+        """Why nobody could be asked the last question; empty where somebody was."""
 
     def ask_secret(self, prompt: str) -> str | None:
         """What is typed, unseen, after `prompt`; None for no answer (Ctrl-D, BatchMode, nowhere to ask)."""
@@ -71,6 +73,7 @@ class Questions:
             question = again
 
     def _ask(self, prompt: str, *, echo: bool, fresh: bool, hint: str = "") -> str | None:
+        self.unasked = "BatchMode" if self._batch_mode else ""
         if self._batch_mode:
             return None
         prompt = printable(prompt.replace("\r\n", "\n"), newlines=True)
@@ -81,7 +84,10 @@ class Questions:
             fd = open_terminal()
         except OSError as e:
             self._log.debug1(f"cannot open {TERMINAL}: {e.strerror}")
-            return self._ask_elsewhere(prompt, hint) if policy == "fallback" else None
+            if policy == "fallback":
+                return self._ask_elsewhere(prompt, hint)
+            self.unasked = "no terminal"
+            return None
         try:
             answer = read_answer(fd, prompt.encode(), echo=echo, fresh=fresh)
         except (OSError, termios.error) as e:
