@@ -37,10 +37,12 @@ class WireError(ProtocolError):
 
 
 class NegotiationError(ProtocolError):
-    """No algorithm in common; the message tells the list and both sides' offers."""
+    """No algorithm in common: `what` is the kind that is missing, `theirs` the server's offer."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, what: str = "", theirs: tuple[str, ...] = ()) -> None:
         super().__init__(message, reason=3)
+        self.what = what
+        self.theirs = theirs
 
 
 class PeerDisconnected(NetworkError):

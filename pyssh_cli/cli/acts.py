@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pyssh_cli import __version__
 from pyssh_cli.cli.destination import is_valid_host, is_valid_user
 from pyssh_cli.config.algorithms import AlgorithmKind, is_valid_list
-from pyssh_cli.config.files import MAX_IDENTITIES, UnknownKeyword, assign, line_of
+from pyssh_cli.config.files import MAX_IDENTITIES, UnknownKeyword, assign, line_of, meant
 from pyssh_cli.config.jumps import parse_hops, proxy_jump
 from pyssh_cli.config.passes import local_person
 from pyssh_cli.config.reader import split_keyword
@@ -207,7 +207,7 @@ def option(invocation: Invocation, argument: str) -> None:
     except BadValue as problem:
         raise PysshError(f"command-line line 0: {problem}") from None
     except UnknownKeyword:
-        raise PysshError(f"command-line: line 0: Bad configuration option: {keyword}") from None
+        raise PysshError(f"command-line: line 0: Bad configuration option: {keyword}{meant(keyword)}") from None
 
 
 def quiet(invocation: Invocation, argument: str) -> None:  # noqa: ARG001

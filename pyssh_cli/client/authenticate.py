@@ -41,6 +41,11 @@ MAX_ROUNDS = 100
 MAX_PASSWORD_CHANGES = 16
 """New passwords that a server may turn down."""
 
+REFUSED = "refused"
+OTHER_PRINCIPALS = "; its certificate is for "
+BY_SHA2 = "; signed with SHA-2"
+"""What came of a key, and what may be the reason: `refusal` knows what helps."""
+
 _ASKING = frozenset({"keyboard-interactive", "password"})
 """Methods that ask the person."""
 
@@ -239,7 +244,7 @@ class Authenticator:
             self._given_up.clear()
             self._note("accepted, but the server wants more")
         else:
-            self._note("refused")
+            self._note(self._how_refused(failure.method))
             if failure.method == "publickey-query" and self._key:
                 self._ways.append((self._key, self._algorithm, None))
             self._recall_keys()
@@ -282,6 +287,20 @@ class Authenticator:
         if what:
             self._tried.setdefault(what, []).append(outcome)
         self._pending = ""
+
+    def _how_refused(self, method: str) -> str:
+        """What came of the last attempt: of a key, what of it the server may not have liked."""
+        public = self._key.public if self._key and method.startswith("publickey") else None
+        if public is None:
+            return REFUSED
+        if public.is_certificate:
+            from pyssh_cli.client.host_key_warnings import shown_principals
+
+            certificate = public.certificate()
+            if certificate.principals and self._options.user not in certificate.principals:
+                return f"{REFUSED}{OTHER_PRINCIPALS}{shown_principals(certificate)}"
+        old = self._server_sig_algs() is None and "ssh-rsa" not in self._options.pubkey_accepted_algorithms
+        return f"{REFUSED}{BY_SHA2}" if old and public.type == "ssh-rsa" else REFUSED
 
     def disconnected(self, words: str) -> None:
         """The server hangs up with these words (SSH_MSG_DISCONNECT) before it has let the user in."""
@@ -473,7 +492,7 @@ class Authenticator:
         self._password_tries += 1
         password = self._questions.ask_secret(f"{self._asker}'s password: ")
         if password is None:
-            self._note("nowhere to ask for it" if self._questions.nowhere_to_ask else "no answer", "password")
+            self._note("nowhere to ask for it" if self._questions.unasked else "no answer", "password")
             return False
         self._method = "password"
         self._attempt("password")

@@ -201,6 +201,9 @@ class FileCandidate(Candidate):
         asked. Raises KeyFileError."""
         for _ in range(self._options.number_of_password_prompts):
             passphrase = self._questions.ask_secret(f"Enter passphrase for key '{self.name}': ")
+            if self._questions.unasked:
+                why = f"nobody can be asked for its passphrase ({self._questions.unasked})"
+                raise KeyFileError(f'Load key "{self.name}": {why}; ssh-add gives it to an agent')
             if not passphrase:
                 break
             try:

@@ -208,25 +208,26 @@ class Connection:
         if self._is_over():
             return
         host = self._options.hostname
+        from pyssh_cli.client import hints
+
         if self.authenticated and self.owner:
-            how = f"lost: {error.strerror}" if error else "closed by remote host."
-            self.say_lost(f"Connection to {host} {how}")
+            told = f"Connection to {host} closed by remote host."
+            if error:
+                silence = monotonic() - self._last_heard
+                hint = hints.lost(error, silence, self._options.server_alive_interval)
+                told = f"Read from remote host {host}: {error.strerror}{hint}"
+            self.say_lost(told)
             self.owner.connection_ended()
             self._owners.connection_ended()
             for one in tuple(self.draining):  # whoever does not read now cannot hold up the news
                 one.connection_ended()
             return
-        if error:
-            raise NetworkError(
-                f"Connection to {self._peer} lost during {self._stage()} exchange: {error.strerror}"
-            )
-        if self.transport.state is State.VERSION:
-            said = [printable(line) for line in self.transport.lines_before_version if line.strip()]
-            raise NetworkError(
-                f"Connection closed by {self._peer} before it said its version"
-                + (f', but: "{said[-1]}"' if said else self._carrier.hint)
-            )
-        raise NetworkError(f"Connection closed by {self._peer}")
+        stage = self._stage()
+        if stage == "banner":
+            hint = hints.in_place_of_a_version(self.transport.lines_before_version, self._carrier.hint)
+        else:
+            hint = hints.closed_in(stage, self._options.user, self._socket)
+        raise NetworkError(hints.hung_up(self._peer, error, stage, hint))
 
     def _is_over(self) -> bool:
         """Whether nothing is lost with the connection any more."""
@@ -275,9 +276,15 @@ class Connection:
             text = f"Received disconnect from {self._peer}:{error.reason}: {printable(str(error))}"
             return PeerDisconnected(text, error.reason)
         if isinstance(error, NegotiationError):
+            from pyssh_cli.client.hints import no_algorithm
+
             self._say_goodbye(error.reason, "no algorithm in common")
-            return NegotiationError(f"Unable to negotiate with {self._peer}: {error}")
+            return NegotiationError(f"Unable to negotiate with {self._peer}: {error}{no_algorithm(error)}")
         self._say_goodbye(error.reason, str(error))
+        if self.transport.state is State.VERSION:
+            what = str(error)
+            text = f"banner exchange: Connection to {self._peer}: invalid format ({what[:1].lower()}{what[1:]})"
+            return ProtocolError(text, error.reason)
         return ProtocolError(f"Connection to {self._peer}: {error}", error.reason)
 
     def _on_host_key(self, offered: HostKeyOffered) -> None:
@@ -494,13 +501,16 @@ class Connection:
 
     def timeout_message(self) -> str:
         """What ConnectTimeout says when it has run out on the established TCP connection."""
-        return (
-            f"Connection timed out during {self._stage()} exchange with {self._peer}"
-            " (it is slow or stuck; a longer ConnectTimeout gives it more time)"
-        )
+        from pyssh_cli.client.hints import in_place_of_a_version, stuck
+
+        stage = self._stage()
+        hint = in_place_of_a_version(self.transport.lines_before_version, stuck(stage, self._socket))
+        return f"Connection timed out during {stage} exchange\nConnection to {self._peer} timed out{hint}"
 
     def _stage(self) -> str:
-        """What the handshake is at, in ssh's words."""
+        """What the handshake is at: the "banner" or "key" exchange, in ssh's words, or "authentication"."""
+        if self._keys_judged:
+            return "authentication"
         return "banner" if self.transport.state is State.VERSION else "key"
 
     # The end ----------------------------------------------------------------------------------------------------

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pyssh_cli.keys.known_hosts import KnownHost
 from pyssh_cli.keys.public import PublicKey
+from pyssh_cli.log import printable
+
+if TYPE_CHECKING:
+    from pyssh_cli.keys.certificates import Certificate
 
 _EDGE = "@" * 59
+
+SHOWN_PRINCIPALS = 4
+"""How many of the names that a certificate is for are shown."""
 
 
 def _framed(title: str) -> str:
@@ -34,6 +43,37 @@ def offending(entry: KnownHost, name: str, writable: str | None, *, by_command: 
 
 def _removal(entry: KnownHost, name: str) -> str:
     return f'\n  once you are sure, remove with:\n  ssh-keygen -f "{entry.file}" -R "{name}"'
+
+
+def nobody_asked(key: PublicKey, fingerprint: str, name: str, why: str) -> str:
+    """The key is new, and whether it is the host's cannot be asked: `why` tells what keeps us from it."""
+    return (
+        f"No {key.short_name} host key is known for {name}, and nobody can be asked ({why}).\n"
+        f"It shows {fingerprint}:\nconnect once on a terminal and compare that,"
+        " or let StrictHostKeyChecking accept-new take it unseen."
+    )
+
+
+def certificate_hint(certificate: Certificate, reason: str, name: str) -> str:
+    """What belongs behind the reason why a host's certificate is not taken: the times, or the names."""
+    import time
+
+    if reason.endswith(("expired", "not yet valid")):
+        now = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime())
+        cure = "have it renewed" if reason.endswith("expired") else "wait"
+        return (
+            f" (it is valid {certificate.validity()}; the clock here says {now}: {cure}, or set the wrong clock)"
+        )
+    if reason.endswith("not a listed principal"):
+        return f" (it is for {shown_principals(certificate)}, not for {printable(name)})"
+    return ""
+
+
+def shown_principals(certificate: Certificate) -> str:
+    """Whom a certificate is for, cleaned; of many only the first."""
+    names = certificate.principals
+    more = f" and {len(names) - SHOWN_PRINCIPALS} more" if len(names) > SHOWN_PRINCIPALS else ""
+    return printable(", ".join(names[:SHOWN_PRINCIPALS])[:200]) + more
 
 
 def revoked_key(key: PublicKey, name: str, entry: KnownHost) -> str:

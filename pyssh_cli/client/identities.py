@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from time import time
+from time import localtime, strftime, time
 from typing import TYPE_CHECKING
 
 from pyssh_cli.client.candidates import (
@@ -227,7 +227,8 @@ class Identities:
             candidate.look()
         except PysshError as error:
             if public is None or isinstance(error, KeyFilePermissions):
-                self.skipped.append((path, str(error).rpartition("\n")[2]))
+                reason = str(error).rpartition("\n")[2].removeprefix(f'Load key "{path}": ')
+                self.skipped.append((path, reason))
             if public is None:
                 return Unusable(path, explicit, self._log, ERROR, str(error))
         return candidate
@@ -257,15 +258,18 @@ class Identities:
                 path, "it is not a certificate", f"{path}: key {name} type {public.type} is not a certificate"
             )
             return False
-        certificate, now, reason = public.certificate(), time(), ""
+        certificate, now, reason, times = public.certificate(), time(), "", ""
         if certificate.kind != "user":
             reason = "not a user certificate"
         elif now >= certificate.valid_before:
             reason = "expired"
         elif now < certificate.valid_after:
             reason = "not yet valid"
+        if reason and certificate.kind == "user":
+            clock = strftime("%Y-%m-%dT%H:%M:%S", localtime(now))
+            times = f": it is valid {certificate.validity()}, and the clock here says {clock}"
         if reason:
-            self._skip(path, f"the certificate is {reason}", f"ignoring certificate {name}: {reason}")
+            self._skip(path, f"the certificate is {reason}{times}", f"ignoring certificate {name}: {reason}")
         return not reason
 
     # What is tried in the end ------------------------------------------------------------------------------------

@@ -128,7 +128,7 @@ class JumpChannel:
                 " by AllowTcpForwarding and PermitOpen"
             )
         else:
-            advice = f"{self._hop.name} cannot connect to {self._target}"
+            advice = f"{self._hop.name} cannot connect to {self._target}, which it looks up and reaches by itself"
         return NetworkError(
             f"channel 0: open failed: {reason}: {printable(event.message)}\nstdio forwarding failed ({advice})"
         )

@@ -82,17 +82,28 @@ class Refusal:
         if "publickey" not in self._offered or "publickey" not in self._enabled:
             return ""
         o = self._options
-        if self._key_refused():
+        outcomes = {outcome for what, said in self._tried.items() if _is_key(what) for outcome in said}
+        if any("its certificate is for" in outcome for outcome in outcomes):
+            return f"log in as one of those the certificate is for (-l), or have {o.user} put into a new one"
+        if any("signed with SHA-2" in outcome for outcome in outcomes):
             return (
-                f"check the user ({o.user}; -l gives another), and that the key's public half is in"
-                " ~/.ssh/authorized_keys there (ssh-copy-id puts it there)"
+                "a server this old may check RSA keys with SHA-1 only: PubkeyAcceptedAlgorithms +ssh-rsa lets it,"
+                f" though SHA-1 is weak, and an Ed25519 or ECDSA key is better; {self._right_key()}"
             )
+        if any(outcome.startswith("refused") for outcome in outcomes):
+            return self._right_key()
+        if any("bad permissions" in reason for _, reason in self._skipped):
+            return "let nobody else read the key that was skipped (chmod 600)"
+        if any("it could not" in outcome for outcome in outcomes):
+            return "open the key once with ssh-add, so that an agent has it, or run it on a terminal"
+        if any(name == "agent" and reason.startswith("cannot connect") for name, reason in self._skipped):
+            return "name a private key by -i or IdentityFile, or start the agent (ssh-agent) and ssh-add one"
         return "name a private key by -i or IdentityFile, or make one with ssh-keygen"
 
-    def _key_refused(self) -> bool:
-        return any(
-            what not in SWITCHES and not what.startswith(("host key", "new password")) and "refused" in outcomes
-            for what, outcomes in self._tried.items()
+    def _right_key(self) -> str:
+        return (
+            f"check the user ({self._options.user}; -l gives another), and that the key's public half is in"
+            " ~/.ssh/authorized_keys there (ssh-copy-id puts it there)"
         )
 
     def _answers(self) -> str:
@@ -113,6 +124,11 @@ class Refusal:
         if any("pyssh-cli[gssapi]" in outcome for outcome in outcomes):
             return "install the extra pyssh-cli[gssapi]"
         return "get a Kerberos ticket with kinit" if outcomes else ""
+
+
+def _is_key(what: str) -> bool:
+    """Whether what was tried is a key of the person's."""
+    return what not in SWITCHES and not what.startswith(("host key", "new password"))
 
 
 def _outcome(outcomes: Sequence[str]) -> str:

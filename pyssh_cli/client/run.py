@@ -60,7 +60,11 @@ def run(options: Options, log: Log, handed_on: HandedOn | None = None) -> int:
     if options.proxy_jump:
         way = way_to(way[0], handed_on or HandedOn())
     patience = Patience(leg.options.connect_timeout for leg in way)
-    carrier, loop = reach(way[0].options, way[0].log, patience.deadline(), _meanwhile)
+    try:
+        carrier, loop = reach(way[0].options, way[0].log, patience.deadline(), _meanwhile)
+    except PysshError as error:
+        name_hop(error, way, way[0])
+        raise
     life = Life(loop)
     try:
         loop.wake_on_signals()  # one that came just before a wait would not be seen otherwise
@@ -204,9 +208,7 @@ def _establish(way: list[Leg], connections: list[Connection], loop: Loop, patien
                 raise NetworkError(connections[judged].timeout_message())
             loop.run_once(due)
     except PysshError as error:
-        at = way[sum(connection.authenticated for connection in connections[:-1])]
-        if at is not way[-1] and not at.is_named_in(str(error)):
-            error.args = (f"{error} (on the way, at {at.name})", *error.args[1:])
+        name_hop(error, way, way[sum(connection.authenticated for connection in connections[:-1])])
         raise
 
 
@@ -224,6 +226,12 @@ def _tell_waiting_later(way: list[Leg], loop: Loop, connections: list[Connection
 
     if log.tell_at() != NEVER:
         loop.call_at(log.tell_at(), tell)
+
+
+def name_hop(error: PysshError, way: list[Leg], at: Leg) -> None:
+    """Have an error say which jump host it is about, unless it does, or is about the destination."""
+    if at is not way[-1] and not at.is_named_in(str(error)):
+        error.args = (f"{error} (on the way, at {at.name})", *error.args[1:])
 
 
 def _begin_forwards(options: Options, log: Log, loop: Loop, connection: Connection) -> None:

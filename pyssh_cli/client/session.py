@@ -134,7 +134,9 @@ class Session:
             self._on_request(event)
         elif isinstance(event, ch.OpenRefused):
             reason = ch.OPEN_FAILURES.get(event.reason, "unknown reason")
-            raise PysshError(f"channel 0: open failed: {reason}: {printable(event.message)}")
+            from pyssh_cli.client.hints import NO_SESSION
+
+            raise PysshError(f"channel 0: open failed: {reason}: {printable(event.message)}{NO_SESSION}")
         elif isinstance(event, ch.Eof):
             self._log.debug2("channel 0: rcvd eof")
         elif isinstance(event, ch.Closed):
@@ -198,26 +200,30 @@ class Session:
         if answer.success:
             self._note_round_trip()
         self._log.debug2(f"{answer.name} request {'accepted' if answer.success else 'failed'} on channel 0")
-        if answer.name == "pty-req":
-            if answer.success:
-                self._record()
-            else:
-                if self._options.request_tty in {"yes", "force"}:
-                    raise PysshError("PTY allocation request failed on channel 0")
-                self.tty = False
-                self._escapes = EscapeFilter(None)
-                self.channel.interactive = False
-                self._connection.service_class.consider(self.channel)
-                self._log.info("PTY allocation request failed on channel 0")
-            return
-        if answer.name == "x11-req":
-            if not answer.success:
-                self._log.info("X11 forwarding request failed on channel 0")
-            return
         if not answer.success:
-            raise PysshError(f"{answer.name} request failed on channel 0")
-        self._started = True
-        self._start_input()
+            self._on_request_refused(answer.name)
+        elif answer.name == "pty-req":
+            self._record()
+        elif answer.name != "x11-req":
+            self._started = True
+            self._start_input()
+
+    def _on_request_refused(self, name: str) -> None:
+        """Go on without, where that is of use. Raises PysshError where it is not."""
+        from pyssh_cli.client.hints import request_refused
+
+        told = {"pty-req": "PTY allocation", "x11-req": "X11 forwarding"}.get(name, name)
+        told = f"{told} request failed on channel 0{request_refused(name, self._options.command)}"
+        if name == "x11-req":
+            self._log.info(told)
+        elif name == "pty-req" and self._options.request_tty not in {"yes", "force"}:
+            self.tty = False
+            self._escapes = EscapeFilter(None)
+            self.channel.interactive = False
+            self._connection.service_class.consider(self.channel)
+            self._log.info(told)
+        else:
+            raise PysshError(told)
 
     def _on_global_answer(self, _success: bool, _fields: bytes) -> None:
         self._note_round_trip()

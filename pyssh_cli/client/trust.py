@@ -261,7 +261,9 @@ class HostTrust:
         if reason is None and certificate.ca.is_smaller_rsa_than(o.required_rsa_size):
             reason = f"Certificate signed by an RSA key of fewer bits than RequiredRSASize {o.required_rsa_size}"
         if reason:
-            self._log.error(reason)
+            from pyssh_cli.client.host_key_warnings import certificate_hint
+
+            self._log.error(reason + certificate_hint(certificate, reason, o.host_key_alias or o.hostname))
         return reason is None
 
     def _accept_known(self, key: PublicKey, verdict: Verdict, by_address: Verdict | None) -> None:
@@ -318,10 +320,16 @@ class HostTrust:
         if o.strict_host_key_checking == "yes":
             self._log.error(
                 f"No {key.short_name} host key is known for {self.name} and you have requested strict checking."
+                f" (the host shows {self._fingerprint(key)})"
             )
             raise HostKeyError(_FAILED)
         if o.strict_host_key_checking == "ask":
             if not self._questions.confirm_host_key(self._question(key), self._fingerprint(key)):
+                if self._questions.unasked:
+                    from pyssh_cli.client.host_key_warnings import nobody_asked
+
+                    why = self._questions.unasked
+                    self._log.error(nobody_asked(key, self._fingerprint(key), self.name, why))
                 raise HostKeyError(_FAILED)
         else:
             self.update_host_keys = "no"  # nobody has said that the key is the host's

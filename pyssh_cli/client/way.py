@@ -42,8 +42,7 @@ class Leg(NamedTuple):
         """Whether a message says that it is about this host."""
         import re
 
-        names = f"{re.escape(self.name)}|{re.escape(self.options.hostname)}"
-        return re.search(rf"(?<![\w.-])(?:{names})(?![\w-])", message) is not None
+        return re.search(rf"(?<![\w.-]){re.escape(self.name)}(?![\w-])", message) is not None
 
 
 class HopLog(Log):

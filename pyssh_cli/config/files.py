@@ -55,7 +55,7 @@ class FileReader:
         UnreadableFile, and ConfigError for a file with bad lines.
         """
         if depth > MAX_DEPTH:
-            raise ConfigError("Too many recursive configuration includes")
+            raise ConfigError(f"Too many recursive configuration includes{self._chain()}")
         content = self._content(path, check_owner)
         if content is None:
             return
@@ -97,7 +97,7 @@ class FileReader:
                 self._log.error(f"{path} line {number}: {problem}")
                 bad += 1
             except UnknownKeyword as problem:
-                self._log.error(f"{path}: line {number}: Bad configuration option: {keyword}")
+                self._log.error(f"{path}: line {number}: Bad configuration option: {keyword}{meant(keyword)}")
                 if problem.bad_quotes:
                     self._log.error(f"{path} line {number}: invalid quotes")
                 bad += 1
@@ -106,6 +106,14 @@ class FileReader:
                 bad += 1
         if bad:
             raise ConfigError(f"{path}: terminating, {bad} bad configuration options")
+
+    def _chain(self) -> str:
+        """Where a file was included last, for the end of a message."""
+        if not self._includes:
+            return ""
+        path, number = self._includes[-1]
+        again = " once more, in a circle" if any(place[0] == path for place in self._includes[:-1]) else ""
+        return f" ({path} line {number} includes{again})"
 
     def _content(self, path: str, check_owner: bool) -> str | None:
         """The text of a file; None for a directory, which ssh takes for an empty file."""
@@ -116,7 +124,7 @@ class FileReader:
         try:
             status = os.fstat(fd)
             if check_owner and not _is_safe(status):
-                raise ConfigError(f"Bad owner or permissions on {path}")
+                raise ConfigError(f"Bad owner or permissions on {path}{_cure(status, path)}")
             self._log.debug1(f"Reading configuration data {path}")
             if S_ISDIR(status.st_mode):
                 return None
@@ -201,6 +209,30 @@ class FileReader:
         if word.startswith(("/", "~")):
             return word
         return f"{'~/.ssh' if user_file else SYSTEM_DIRECTORY}/{word}"
+
+
+def meant(keyword: str) -> str:
+    """The keyword that a mistyped one is close to, for the end of a message."""
+    if not (3 <= len(keyword) <= 40 and keyword.isascii() and keyword.isalnum()):
+        return ""
+    from difflib import get_close_matches
+
+    found = get_close_matches(keyword, [*KEYWORDS, "host", "match", "include"], 1, 0.8)
+    if not found:
+        return ""
+    row = KEYWORDS.get(found[0])
+    return f" (did you mean {row.name if row else found[0].capitalize()}?)"
+
+
+def _cure(status: os.stat_result, path: str) -> str:
+    """What makes a file one that nobody else could have written."""
+    from shlex import quote
+
+    if status.st_uid not in {0, os.getuid()}:
+        return (
+            f" (it has to belong to you or root, and be yours alone to write: chown {os.getuid()} {quote(path)})"
+        )
+    return f" (only you may be able to write to it: chmod go-w {quote(path)})"
 
 
 def _is_safe(status: os.stat_result) -> bool:

@@ -93,6 +93,11 @@ def command(line: Line) -> str | None:
     return None if text.lower() == "none" else text
 
 
+def _one_of(names: Mapping[str, Any]) -> str:
+    """The words there are, for the end of a message; "true" and "false" only stand for others."""
+    return f" (one of: {', '.join(name for name in names if name not in {'true', 'false'})})"
+
+
 class Choice:
     """A parser for one word of a set, in any case; `names` gives each word's value."""
 
@@ -106,7 +111,7 @@ class Choice:
         try:
             return self.names[word.lower()]
         except KeyError:
-            raise BadValue(f'unsupported option "{word}".') from None
+            raise BadValue(f'unsupported option "{word}".{_one_of(self.names)}') from None
 
 
 def choice(names: Mapping[str, Any]) -> Parser:
@@ -222,7 +227,7 @@ def time(line: Line) -> Any:
         return UNSET
     value = seconds(word)
     if value is None:
-        raise BadValue("invalid time value.")
+        raise BadValue("invalid time value. (seconds, or numbers with s, m, h, d or w, as in 1h30m)")
     return value
 
 
@@ -261,7 +266,7 @@ def algorithms(kind: AlgorithmKind) -> Parser:
     def parse(line: Line) -> str:
         word = line.required()
         if not is_valid_list(kind, word):
-            raise BadValue(kind.complaint.format(word))
+            raise BadValue(f"{kind.complaint.format(word)} (pyssh -Q {line.keyword} lists what there is)")
         return word
 
     return parse
@@ -367,7 +372,8 @@ def named(names: Mapping[str, Any], complaint: str) -> Parser:
         try:
             return names[(word or "").lower()]
         except KeyError:
-            raise BadValue(complaint.format("<NONE>" if word is None else word)) from None
+            told = complaint.format("<NONE>" if word is None else word)
+            raise BadValue(told + _one_of(names)) from None
 
     return parse
 

@@ -296,6 +296,8 @@ def read_key_file(path: str) -> bytes:
 
 def _permissions_warning(path: str, mode: int) -> str:
     """The words ssh has for it; people and programs know them."""
+    from shlex import quote
+
     return "\n".join(
         (
             _BANNER,
@@ -304,6 +306,6 @@ def _permissions_warning(path: str, mode: int) -> str:
             f"Permissions 0{mode & 0o777:03o} for '{path}' are too open.",
             "It is required that your private key files are NOT accessible by others.",
             "This private key will be ignored.",
-            f'Load key "{path}": bad permissions',
+            f'Load key "{path}": bad permissions (chmod 600 {quote(path)})',
         )
     )

@@ -77,12 +77,24 @@ def open_tcp(
         except OSError as error:
             sock.close()
             last = number == len(found) - 1
-            (log.error if last else log.verbose)(f"bind [{address}]:{port}: {os.strerror(error.errno or 0)}")
+            why = os.strerror(error.errno or 0) + _hint(error, port)
+            (log.error if last else log.verbose)(f"bind [{address}]:{port}: {why}")
         else:
             listeners.append(sock)
     if not listeners:
         raise NetworkError(f"channel_setup_fwd_listener_tcpip: cannot listen to port: {port}")
     return listeners
+
+
+def _hint(error: OSError, port: int) -> str:
+    """What to do about a port that cannot be had."""
+    if error.errno == errno.EADDRINUSE:
+        return " (another program listens there, maybe another ssh: end it, or choose another port)"
+    if error.errno == errno.EACCES and port < 1024:
+        return " (ports below 1024 are root's: choose a higher one)"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return " (this machine has no such address)"
+    return ""
 
 
 def open_unix(path: str, mask: int, log: Log, *, unlink: bool) -> socket.socket:
@@ -107,7 +119,10 @@ def open_unix(path: str, mask: int, log: Log, *, unlink: bool) -> socket.socket:
     except (OSError, ValueError) as error:
         sock.close()
         reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
-        raise NetworkError(f"unix_listener: cannot bind to path {path}: {reason}") from None
+        hint = ""
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            hint = " (it is there already: StreamLocalBindUnlink yes removes it first)"
+        raise NetworkError(f"unix_listener: cannot bind to path {path}: {reason}{hint}") from None
     finally:
         os.umask(before)
     return sock

@@ -118,6 +118,19 @@ def _aside(look_up: Callable[[], list[Any]], log: Log, what: str) -> list[Any]:
     return answers[0]
 
 
+def why_not_found(error: OSError, where: str) -> str:
+    """What the resolver says of a name that it does not find, and what to do about it; `where` is where the name
+    comes from."""
+    import socket
+
+    hints = {
+        socket.EAI_AGAIN: "no name server answers: check this machine's network, and /etc/resolv.conf",
+        getattr(socket, "EAI_NODATA", None): "it has no address that is asked for: check -4, -6 and AddressFamily",
+        getattr(socket, "EAI_ADDRFAMILY", None): "it is of another kind: check -4, -6 and AddressFamily",
+    }
+    return f"{error.strerror} ({hints.get(error.errno) or f'check the spelling, and {where}'})"
+
+
 def socket_address(address: str, port: int) -> tuple[int, Any]:
     """The family of a numeric address, and what a socket's connect() takes for it: a scope in text would be lost.
 

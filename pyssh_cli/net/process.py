@@ -25,6 +25,10 @@ LAST_WORDS = 0.2
 """Seconds to wait for the status of a command that has just closed its stdout: it is about to end, if it does."""
 
 
+_SHELL_SAYS = {126: ": it may not be executed", 127: ": there is no such program"}
+"""Exit statuses by which a shell tells that it cannot run a command (POSIX, Shell Command Language 2.8.2)."""
+
+
 class Command:
     """A command that runs beside us, started by the shell's `exec`. Raises NetworkError when there is no shell."""
 
@@ -66,7 +70,7 @@ class Command:
         if status is None:
             return " (its ProxyCommand has closed its output, but still runs)"
         how = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
-        return f" (its ProxyCommand {how})"
+        return f" (its ProxyCommand {how}{_SHELL_SAYS.get(status, '')})"
 
     def hang_up(self) -> None:
         """Tell it to end, as ssh does; nobody waits until it has."""

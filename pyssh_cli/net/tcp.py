@@ -15,7 +15,7 @@ from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError
 from pyssh_cli.log import NEVER, Log
 from pyssh_cli.net import LONGEST_WAIT
-from pyssh_cli.net.names import addresses_of, socket_address
+from pyssh_cli.net.names import addresses_of, socket_address, why_not_found
 
 if TYPE_CHECKING:
     from pyssh_cli.net.loop import Loop
@@ -26,6 +26,10 @@ _HINTS = {
     errno.EHOSTUNREACH: "check the address and the route to it",
     errno.ENETUNREACH: "this machine has no route there: check its network, or -4 and -6",
     errno.EADDRNOTAVAIL: "this machine has no such address: check -b",
+    errno.ENODEV: "this machine has no such interface: check -B and BindInterface",
+    errno.EACCES: "this machine forbids it: a rule of its firewall or its routes",
+    errno.EPERM: "this machine forbids it: a rule of its firewall, or a sandbox",
+    errno.EINVAL: "an address of a link wants its interface, as in fe80::1%eth0",
 }
 
 
@@ -61,9 +65,7 @@ def addresses_for(name: str, port: int, options: Options, log: Log, where: str) 
     try:
         return addresses_of(name, port, options.address_family, log=log).addresses
     except OSError as error:
-        raise NetworkError(
-            f"ssh: Could not resolve hostname {name}: {error.strerror} (check the spelling, and {where})"
-        ) from None
+        raise NetworkError(f"ssh: Could not resolve hostname {name}: {why_not_found(error, where)}") from None
 
 
 def connect(
@@ -112,11 +114,11 @@ def connect_to(
             except OSError as error:
                 code = error.errno or errno.ETIMEDOUT
                 log.debug1(f"connect to address {address} port {place.port}: {os.strerror(code)}")
-                failure = os.strerror(code)
-                hint = _HINTS.get(code)
-                if hint:
-                    server = "proxy" if place.kind == "proxy" else "SSH server"
-                    failure += f" ({hint.format(server=server)})"
+                hints = [hint_for(code, "proxy" if place.kind == "proxy" else "SSH server", address)]
+                if len(place.addresses) > 1:
+                    hints.append(f"the last of {len(place.addresses)} addresses, -v tells of each")
+                hint = "; ".join(filter(None, hints))
+                failure = os.strerror(code) + (f" ({hint})" if hint else "")
             meanwhile = _nothing
     raise NetworkError(f"ssh: connect to {place.kind} {place.name} port {place.port}: {failure}")
 
@@ -239,9 +241,12 @@ def _ended(waiting: dict[int, tuple[str, socket.socket, float]], number: int, er
     return Attempt(address, None if error else sock, error, monotonic() - began)
 
 
-def hint_for(error: int) -> str:
-    """What to do about an error of connect(2); empty where there is nothing to say."""
-    return _HINTS.get(error, "")
+def hint_for(code: int, server: str = "SSH server", address: str = "") -> str:
+    """What to do about an error of connect(2); empty where there is nothing to say. `server` is what was to be
+    there, and `address` where, if that is known."""
+    if code == errno.EINVAL and not address.startswith("fe80:"):
+        return ""
+    return _HINTS.get(code, "").format(server=server)
 
 
 def set_service_class(sock: socket.socket, field: int | None, log: Log) -> None:

@@ -103,7 +103,7 @@ def _choose(what: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
         if name in theirs:
             return name
     offer = printable(",".join(theirs)) or "(none)"
-    raise NegotiationError(f"no matching {what} found. Their offer: {offer}. Our offer: {','.join(ours)}")
+    raise NegotiationError(f"no matching {what} found. Their offer: {offer}", what, theirs)
 
 
 def _choose_mac(cipher: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> str | None:
@@ -111,7 +111,7 @@ def _choose_mac(cipher: str, ours: tuple[str, ...], theirs: tuple[str, ...]) -> 
 
 
 def agree(client: Proposal, server: Proposal) -> Agreement:
-    """What RFC 4253 section 7.1 makes of both offers. Raises NegotiationError with both lists in its text."""
+    """What RFC 4253 section 7.1 makes of both offers. Raises NegotiationError with their list in its text."""
     marks = {STRICT_CLIENT, EXT_INFO_CLIENT}  # not methods: they only tell the server something
     kex = _choose("key exchange method", tuple(n for n in client.kex if n not in marks), server.kex)
     host_key = _choose("host key type", client.host_key, server.host_key)

@@ -376,8 +376,12 @@ class Transport:
 
     @property
     def lines_before_version(self) -> list[bytes]:
-        """What the server has said in place of its version line so far (RFC 4253 section 4.2)."""
-        return self._version_exchange.lines_before if self._version_exchange else []
+        """What the server has said in place of its version line so far (RFC 4253 section 4.2), the last line maybe
+        without its end."""
+        if self._version_exchange is None:
+            return []
+        incoming = self._incoming
+        return [*self._version_exchange.lines_before, bytes(incoming.view[incoming.start : incoming.end])]
 
     # The way in -------------------------------------------------------------------------------------------------
 

@@ -42,6 +42,8 @@ class VersionExchange:
             self._bytes += len(line)
             self._refuse_too_much(0)
         waiting = received[used:]
+        if not waiting.startswith(b"SSH-"):
+            self._refuse_other_protocols(waiting)
         if waiting.startswith(b"SSH-") and len(waiting) > MAX_LINE:
             raise ProtocolError(f"Bad version line: longer than {MAX_LINE} bytes")
         self._refuse_too_much(len(waiting))
@@ -53,6 +55,8 @@ class VersionExchange:
 
     @staticmethod
     def _refuse_other_protocols(line: bytes) -> None:
+        if line[:1] in {b"\x15", b"\x16"} and line[1:2] == b"\x03":  # a record of RFC 8446 section 5.1
+            raise ProtocolError("The server answers in TLS: this is an HTTPS server's port or the like, not SSH")
         if b"\0" in line:
             raise ProtocolError("No SSH version line, but binary data: this is not an SSH server")
         if line.startswith(b"HTTP/"):

@@ -33,8 +33,8 @@ class Questions:
     def __init__(self, log: Log, batch_mode: bool) -> None:
         self._log = log
         self._batch_mode = batch_mode
-        self.nowhere_to_ask = False
-        """Whether the last question could be put to nobody: no terminal, and no askpass program for it."""
+        self.unasked = ""
+        """Why nobody could be asked the last question; empty where somebody was."""
 
     def ask_secret(self, prompt: str) -> str | None:
         """What is typed, unseen, after `prompt`; None for no answer (Ctrl-D, BatchMode, nowhere to ask)."""
@@ -73,6 +73,7 @@ class Questions:
             question = again
 
     def _ask(self, prompt: str, *, echo: bool, fresh: bool, hint: str = "") -> str | None:
+        self.unasked = "BatchMode" if self._batch_mode else ""
         if self._batch_mode:
             return None
         self._log.clear()
@@ -82,7 +83,6 @@ class Questions:
             self._log.clear()  # the time that was thought about the answer is nobody's waiting
 
     def _answer(self, prompt: str, echo: bool, fresh: bool, hint: str) -> str | None:
-        self.nowhere_to_ask = False
         policy = askpass_policy(os.environ)
         if policy == "first":
             return self._ask_elsewhere(prompt, hint)
@@ -90,8 +90,10 @@ class Questions:
             fd = open_terminal()
         except OSError as e:
             self._log.debug1(f"cannot open {TERMINAL}: {e.strerror}")
-            self.nowhere_to_ask = policy != "fallback"
-            return None if self.nowhere_to_ask else self._ask_elsewhere(prompt, hint)
+            if policy == "fallback":
+                return self._ask_elsewhere(prompt, hint)
+            self.unasked = "no terminal"
+            return None
         try:
             answer = read_answer(fd, prompt.encode(), echo=echo, fresh=fresh)
         except (OSError, termios.error) as e:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.system.clients import STAND_IN, Client
 from tests.system.waiting import PATIENCE, wait_until
+from tests.unit.hinted import bare
 
 only_root = pytest.mark.skipif(os.getuid() != 0, reason="gives files away")
 ours = pytest.mark.skipif(bool(STAND_IN), reason="newer than the ssh that stands in")
@@ -42,7 +43,7 @@ def refused(client: Client, text: str | bytes, *words: str) -> list[str]:
     assert (done.returncode, done.stdout) == (255, b"")
     told = done.stderr.decode().replace(f"{client.config}", "F").replace("\r", "")
     assert "Traceback" not in told
-    return [line for line in told.splitlines() if not line.startswith("Pseudo-terminal")]
+    return [bare(line) for line in told.splitlines() if not line.startswith("Pseudo-terminal")]
 
 
 def test_every_bad_line_is_told_with_its_number(client: Client) -> None:

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.clients import STAND_IN, Client
+from tests.system.clients import Client
 from tests.system.conftest import OpenTerminal, StartServer
 from tests.system.servers import FakeServer, Park, Server, free_port
 from tests.system.waiting import wait_until
 
 StartFake = Callable[[Callable[[socket.socket], None]], FakeServer]
 
-LINES = 2 if STAND_IN else 1
-"""ssh itself sometimes needs a second line to say that the connection is closed."""
+LINES = 2
+"""It sometimes takes a second line to say that the connection is closed."""
 
 
 def refused(done: subprocess.CompletedProcess[bytes], *wanted: str) -> None:

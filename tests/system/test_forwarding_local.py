@@ -26,6 +26,7 @@ from tests.system.forwarded import (
     tunnel,
     website,
 )
+from tests.system.messages import bare
 from tests.system.servers import IS_ROOT, FakeServer, Server
 from tests.system.waiting import PATIENCE, wait_until
 
@@ -266,7 +267,7 @@ def test_a_taken_port_is_a_warning(pyssh: Client, openssh: Server, fake_server: 
     pyssh.aim(openssh)
     done = pyssh.run("-L", f"127.0.0.1:{taken.port}:localhost:1", "box", "echo ran")
     assert (done.returncode, done.stdout) == (0, b"ran\n")
-    assert done.stderr.decode().splitlines() == [
+    assert bare(done.stderr) == [
         f"bind [127.0.0.1]:{taken.port}: Address already in use",
         f"channel_setup_fwd_listener_tcpip: cannot listen to port: {taken.port}",
         "Could not request local forwarding.",

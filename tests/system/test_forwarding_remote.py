@@ -28,6 +28,7 @@ from tests.system.forwarded import (
     tunnel,
     website,
 )
+from tests.system.messages import bare
 from tests.system.servers import Account, FakeServer, Server
 from tests.system.waiting import PATIENCE, wait_until
 
@@ -178,10 +179,10 @@ def test_a_taken_port_is_a_warning_or_the_end(pyssh: Client, openssh: Server, fa
     words = ["-R", f"127.0.0.1:{taken.port}:localhost:1", "box", "echo ran"]
     done = pyssh.run(*words)
     assert (done.returncode, done.stdout) == (0, b"ran\n")
-    assert done.stderr.strip().decode() == f"Warning: {failed}"
+    assert bare(done.stderr) == [f"Warning: {failed}"]
     done = pyssh.run("-o", "ExitOnForwardFailure=yes", *words)
     assert (done.returncode, done.stdout) == (255, b"")
-    assert done.stderr.strip().decode() == f"Error: {failed}"
+    assert bare(done.stderr) == [f"Error: {failed}"]
 
 
 def test_what_permit_listen_does_not_allow(
@@ -193,14 +194,15 @@ def test_what_permit_listen_does_not_allow(
     with tunnel(pyssh, *words, ready=allowed) as process, connect(allowed) as sock:
         assert read_all(sock) == b"hello"
         assert not listens(other)
-        assert ended(process).strip() == f"Warning: remote port forwarding failed for listen port {other}"
+        told = ended(process).strip().encode()
+        assert bare(told) == [f"Warning: remote port forwarding failed for listen port {other}"]
 
 
 def test_a_socket_that_exists_on_the_server(pyssh: Client, openssh: Server) -> None:
     pyssh.aim(openssh)
     done = pyssh.run("-o", "ExitOnForwardFailure=yes", "-R", "/nonexistent/x:localhost:1", "box", "echo ran")
     assert (done.returncode, done.stdout) == (255, b"")
-    assert done.stderr.strip() == b"Error: remote port forwarding failed for listen path /nonexistent/x"
+    assert bare(done.stderr) == ["Error: remote port forwarding failed for listen path /nonexistent/x"]
 
 
 def test_the_command_finds_the_forward_there(pyssh: Client, openssh: Server, fake_server: StartFake) -> None:

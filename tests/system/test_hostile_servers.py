@@ -184,7 +184,7 @@ def test_an_exit_status_counts_although_the_connection_is_closed_early(
     # What was on its way to the server when it closed makes a reset of the close.
     assert done.stderr.splitlines() in (
         [b"Connection to 127.0.0.1 closed by remote host."],
-        [b"Connection to 127.0.0.1 lost: Connection reset by peer"],
+        [b"Read from remote host 127.0.0.1: Connection reset by peer"],
     )
 
 

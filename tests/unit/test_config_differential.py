@@ -39,8 +39,10 @@ from tests.unit.config_generator import (
     Case,
     generate,
 )  # fmt: skip
+from tests.unit.hinted import bare
 
 SEED = int(os.environ.get("PYSSH_DIFFERENTIAL_SEED", "1"))
+
 COUNT = int(os.environ.get("PYSSH_DIFFERENTIAL_COUNT", "800"))
 CHUNK = 50
 
@@ -86,7 +88,7 @@ def messages(stderr: bytes) -> Iterator[str]:
             yield "usage"
             return
         if line and not ASIDE.match(line):
-            yield line
+            yield bare(line)
 
 
 ASIDE = re.compile(

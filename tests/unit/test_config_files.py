@@ -19,6 +19,7 @@ from pyssh_cli.config.tokens import TOKEN_RULES, Tokens
 from pyssh_cli.config.values import BadValue, FatalValue, Line
 from pyssh_cli.errors import ConfigError
 from pyssh_cli.log import DEBUG3, INFO, Log
+from tests.unit.hinted import bare
 
 IS_ROOT = os.getuid() == 0
 only_root = pytest.mark.skipif(not IS_ROOT, reason="gives files away")
@@ -61,7 +62,7 @@ def told(reading: Reading, capsys: pytest.CaptureFixture[str]) -> Callable[[str 
         with pytest.raises(ConfigError) as caught:
             reading.read(content)
         lines = [*capsys.readouterr().err.splitlines(), str(caught.value)]
-        return [line.replace(f"{reading.directory}/", "") for line in lines]
+        return [bare(line.replace(f"{reading.directory}/", "")) for line in lines]
 
     return read
 
@@ -282,7 +283,8 @@ def test_nobody_else_may_write_the_person_s_files(reading: Reading, mode: int, s
         lambda: reading.read(f"Include {included}\n"),
         lambda: reading.reader.read(str(included), user_file=True, check_owner=True),
     ):
-        with pytest.raises(ConfigError, match=f"^Bad owner or permissions on {included}$"):
+        told = f"^Bad owner or permissions on {included} \\(only you .*: chmod go-w {included}\\)$"
+        with pytest.raises(ConfigError, match=told):
             read()
     reading.reader.read(str(included), user_file=True, check_owner=False)  # -F's own file is not looked at
     assert reading.settings.get("port") == 5

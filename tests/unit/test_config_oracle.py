@@ -13,6 +13,7 @@ import pytest
 
 from pyssh_cli.cli import main
 from pyssh_cli.config.keywords import ALGORITHM_LISTS
+from tests.unit.hinted import bare
 
 APART = {*ALGORITHM_LISTS, "channeltimeout", "obscurekeystroketiming", "warnweakcrypto"}
 DEFAULTS_APART = ("identityfile ~/.ssh/id_", "ipqos lowdelay throughput", "ipqos ef cs0")
@@ -177,7 +178,7 @@ def messages(output: str) -> list[str]:
     skipped = (
         "OpenSSH_", "pyssh_", "Pseudo-terminal", "debug", "Unsupported KEX", "vdollar_percent_expand", "parse_jump"
     )  # fmt: skip
-    return [line for line in lines if line and not line.startswith(skipped)]
+    return [bare(line) for line in lines if line and not line.startswith(skipped)]
 
 
 def ours(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str], list[str]]:

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from pyssh_cli.errors import NegotiationError, ProtocolError
+from pyssh_cli.log import printable
 from pyssh_cli.protocol.negotiation import MAX_NAMES, Proposal, agree
 from pyssh_cli.wire import boolean, name_list, uint32
 from tests.unit.peer import ALL_CIPHERS, ALL_HOST_KEYS, ALL_KEX, ALL_MACS, client_offer
@@ -89,30 +90,31 @@ def test_choice_is_the_rule_for_any_lists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "what", "theirs", "ours"),
+    ("server", "what", "theirs"),
     [
-        (proposal(kex=("x1", "x2")), "key exchange method", "x1,x2", "k1,k2,k3"),
-        (proposal(host_key=("x1",)), "host key type", "x1", "h1,h2"),
-        (proposal(c2s=("x1", "x2")), "cipher", "x1,x2", f"{GCM},{CHACHA},{CTR}"),
-        (proposal(s2c=("x1",)), "cipher", "x1", f"{GCM},{CHACHA},{CTR}"),
-        (proposal(c2s=(CTR,), mac_c2s=("x1",)), "MAC", "x1", "m1,m2"),
-        (proposal(s2c=(CTR,), mac_s2c=("x1",)), "MAC", "x1", "m1,m2"),
-        (proposal(zip_c2s=("zlib",)), "compression method", "zlib", "none,zlib@openssh.com"),
-        (proposal(zip_s2c=("zlib",)), "compression method", "zlib", "none,zlib@openssh.com"),
-        (proposal(kex=()), "key exchange method", "(none)", "k1,k2,k3"),
+        (proposal(kex=("x1", "x2")), "key exchange method", "x1,x2"),
+        (proposal(host_key=("x1",)), "host key type", "x1"),
+        (proposal(c2s=("x1", "x2")), "cipher", "x1,x2"),
+        (proposal(s2c=("x1",)), "cipher", "x1"),
+        (proposal(c2s=(CTR,), mac_c2s=("x1",)), "MAC", "x1"),
+        (proposal(s2c=(CTR,), mac_s2c=("x1",)), "MAC", "x1"),
+        (proposal(zip_c2s=("zlib",)), "compression method", "zlib"),
+        (proposal(zip_s2c=("zlib",)), "compression method", "zlib"),
+        (proposal(kex=()), "key exchange method", "(none)"),
     ],
 )
-def test_nothing_in_common(server: Proposal, what: str, theirs: str, ours: str) -> None:
+def test_nothing_in_common(server: Proposal, what: str, theirs: str) -> None:
     with pytest.raises(NegotiationError) as caught:
         agree(proposal(), server)
-    assert str(caught.value) == f"no matching {what} found. Their offer: {theirs}. Our offer: {ours}"
+    assert str(caught.value) == f"no matching {what} found. Their offer: {theirs}"
+    assert (caught.value.what, printable(",".join(caught.value.theirs)) or "(none)") == (what, theirs)
     assert caught.value.reason == 3
 
 
 def test_their_names_cannot_forge_lines() -> None:
     with pytest.raises(NegotiationError) as caught:
         agree(proposal(), proposal(kex=("a\nPassword:", "\x1b[2J")))
-    assert "Their offer: a\\012Password:,\\033[2J. Our" in str(caught.value)
+    assert str(caught.value).endswith("Their offer: a\\012Password:,\\033[2J")
 
 
 MARKS = ("ext-info-c", "kex-strict-c-v00@openssh.com", "ext-info-s", "kex-strict-s-v00@openssh.com")
@@ -123,8 +125,7 @@ def test_marks_are_never_methods() -> None:
     assert ours.kex == (*ALL_KEX, "ext-info-c", "kex-strict-c-v00@openssh.com")
     with pytest.raises(NegotiationError) as caught:
         agree(ours, ours._replace(kex=MARKS))
-    assert "Our offer: " + ",".join(ALL_KEX) in str(caught.value)
-    assert "ext-info-c" not in str(caught.value).partition("Our offer")[2]
+    assert caught.value.what == "key exchange method"
     mirrored = agree(ours, ours._replace(kex=(*MARKS, ALL_KEX[-1])))
     assert mirrored.kex == ALL_KEX[-1]
 

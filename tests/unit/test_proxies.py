@@ -173,6 +173,7 @@ def test_patience() -> None:
 
 def test_a_message_that_names_the_host(tmp_path: Path) -> None:
     (leg,) = way(tmp_path / "config", "HostName box.example\n")
-    assert leg.is_named_in("ann@box.example: Permission denied")
+    assert not leg.is_named_in("ann@box.example: Permission denied")  # which nobody has typed
+    assert leg.is_named_in("ssh: connect to host host port 22: Connection refused")
     assert leg.is_named_in("Connection to host closed.")
     assert not leg.is_named_in("ghost, hosts and my.box.example")

@@ -166,9 +166,7 @@ def test_guesses(guess: str, strict: bool) -> None:
 )
 def test_nothing_in_common(options: PeerOptions) -> None:
     link = Link(options)
-    with pytest.raises(
-        NegotiationError, match=r"no matching .* found\. Their offer: .*unknown-.*Our offer: "
-    ) as refusal:
+    with pytest.raises(NegotiationError, match=r"no matching .* found\. Their offer: .*unknown-") as refusal:
         link.start()
     assert refusal.value.reason == m.DISCONNECT_KEY_EXCHANGE_FAILED
     link.to_peer()

@@ -76,7 +76,9 @@ class Forwards:
     def _on_first_settled(self, forward: Forward, stands: bool) -> None:
         if stands:
             return
-        message = f"remote port forwarding failed for listen {_listens(forward)}"
+        from pyssh_cli.client.hints import remote_forward_refused
+
+        message = f"remote port forwarding failed for listen {_listens(forward)}{remote_forward_refused(forward)}"
         if self._options.exit_on_forward_failure:
             raise PysshError(f"Error: {message}")
         self._log.info(f"Warning: {message}")

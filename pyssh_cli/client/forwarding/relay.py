@@ -185,7 +185,9 @@ class Relay:
     def _on_refused(self, event: ch.OpenRefused) -> None:
         reason = ch.OPEN_FAILURES.get(event.reason, "unknown reason")
         why = f": {printable(event.message)}" if event.message else ""
-        self._log.info(f"channel {self._number}: open failed: {reason}{why}")
+        from pyssh_cli.client.hints import channel_refused
+
+        self._log.info(f"channel {self._number}: open failed: {reason}{why}{channel_refused(event, self.what)}")
         self.channel = None
         if self.refused:
             self.refused(event)

@@ -27,7 +27,8 @@ class StdioForward:
         assert forward is not None
         self._connection = connection
         self._log = log
-        self._relay = Relay(connection, loop, log, "stdin and stdout")
+        target = forward.listen_path or f"{forward.listen_host} port {forward.listen_port}"
+        self._relay = Relay(connection, loop, log, f"stdin and stdout for {target}")
         self._relay.opened = self._begin
         self._relay.refused = self._on_refused
         self._relay.ended = self._on_end

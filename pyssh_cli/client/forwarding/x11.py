@@ -211,10 +211,16 @@ class X11Forwarding:
         trusted, log = self._context.options.forward_x11_trusted, self._context.log
         real = self._listed(display) if trusted else self._generated(display)
         if real is None:
+            hint = ""
+            program = self._context.options.xauth_location
+            if not os.path.exists(program):
+                hint = f" (there is no {printable(program)} here: install xauth, or set XAuthLocation)"
             if not trusted:
-                log.error("Warning: untrusted X11 forwarding setup failed: xauth key data not generated")
+                hint = hint or " (-Y does without, and trusts the remote programs)"
+                told = "Warning: untrusted X11 forwarding setup failed: xauth key data not generated"
+                log.error(told + hint)
                 return False
-            log.info("Warning: No xauth data; using fake authentication data for X11 forwarding.")
+            log.info(f"Warning: No xauth data; using fake authentication data for X11 forwarding.{hint}")
             real = Cookie(MAGIC_COOKIE, os.urandom(COOKIE_SIZE))
         self._real = real
         self._fake = Cookie(real.protocol, os.urandom(len(real.data)))
@@ -307,7 +313,8 @@ class X11Forwarding:
     def _dialed(self, request: ch.OpenRequested, sock: socket.socket | None, error: OSError | None) -> None:
         if sock is None:
             reason = (error.strerror or str(error)) if error else "no address"
-            self._context.log.error(f"connect {self._display}: {reason}")
+            hint = "no X server listens at DISPLAY here" if error and error.errno else "check DISPLAY here"
+            self._context.log.error(f"connect {self._display}: {reason} ({hint})")
             self._refuse(request)
             return
         relay = self._context.relay("x11")
