@@ -212,12 +212,13 @@ def test_files() -> None:
 
 # What it says ----------------------------------------------------------------------------------------------------
 
-_PLACEHOLDERS = "ADDRESS|FILE|HOST|KEYWORD|KIND|METHODS|NAME|NUMBER|PEER|PORT|PROXY|REASON|TYPE|USER"
+_PLACEHOLDERS = "ADDRESS|FILE|HOST|KEYWORD|KIND|METHODS|NAME|NUMBER|PATH|PEER|PORT|PROXY|REASON|TYPE|USER"
 _SYSTEM = "|".join(
     os.strerror(number)
     for number in (
         errno.EADDRINUSE,
         errno.ECONNREFUSED,
+        errno.ECONNRESET,
         errno.EHOSTUNREACH,
         errno.ENETUNREACH,
     )
@@ -250,7 +251,9 @@ def diagnostics() -> list[str]:
 def test_messages_are_what_is_said(message: str) -> None:
     # What is put in at run time: by the system, by a server, or by a table.
     text = re.sub(
-        rf"{_SYSTEM}|Connection timed out$|banner|key(?= exchange)|stdout|port(?= PORT$)", "REASON", message
+        rf"{_SYSTEM}|Connection timed out$|(PTY allocation|X11 forwarding|subsystem)(?= request)|banner|key(?= exchange)|stdout|port(?= PORT$)",
+        "REASON",
+        message,
     )
     pieces = [piece.strip(' :."()[]@') for piece in re.split(rf"\b(?:{_PLACEHOLDERS})\b|: ", text)]
     pieces = [piece for piece in pieces if len(piece) > 3]
