@@ -251,7 +251,8 @@ def diagnostics() -> list[str]:
 def test_messages_are_what_is_said(message: str) -> None:
     # What is put in at run time: by the system, by a server, or by a table.
     text = re.sub(
-        rf"{_SYSTEM}|Connection timed out$|(PTY allocation|X11 forwarding|subsystem)(?= request)|banner|key(?= exchange)|stdout|port(?= PORT$)",
+        rf"{_SYSTEM}|Connection timed out$|(PTY allocation|X11 forwarding|subsystem)(?= request)"
+        r"|banner|key(?= exchange)|stdout|port(?= PORT$)",
         "REASON",
         message,
     )
