@@ -88,7 +88,7 @@ def test_the_command_runs_on_behind_a_caller_that_is_told_of_success(
     assert pid != process.pid
     assert os.getsid(pid) == os.getpgid(pid) == pid
     assert os.readlink(f"/proc/{pid}/cwd") == str(Path.cwd())
-    assert left.target(0) == "/dev/null"
+    wait_until(lambda: left.target(0) == "/dev/null", "no stdin any more")
     assert out.read_bytes() == b""
     gate.touch()
     wait_until(lambda: not left.pids(), "the end of it")

@@ -231,7 +231,7 @@ def test_a_key_file_that_others_may_read(pyssh: Client, openssh: Server, tmp_pat
     pyssh.aim(openssh, "PasswordAuthentication no", keys=[path])
     found = diagnosis(pyssh, "box")
     assert found["login"] == "no"
-    assert "bad permissions: others may read it" in found["advice"]
+    assert "bad permissions (chmod 600 " in found["advice"]
 
 
 def test_a_key_of_the_agents_that_comes_too_late(

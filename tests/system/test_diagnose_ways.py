@@ -93,7 +93,7 @@ def endless(connection: socket.socket) -> None:
 @pytest.mark.parametrize(("behave", "name", "said"), [
     (silent, "version", "said nothing within 2 seconds"),
     (endless, "version", ""),
-    (drop, "version", "before it said its version"),
+    (drop, "version", "Connection closed by remote host"),
     (web, "version", "HTTP"),
     (noise, "version", ""),
     (greeting, "version", r"go away \033]0;owned\007\377"),
@@ -346,7 +346,7 @@ def test_forwards(pyssh: Client, openssh: Server, tmp_path: Path) -> None:
     assert [(each["kind"], each["possible"]) for each in listed] == [
         ("local", False), ("local", True), ("dynamic", True), ("remote", None),
     ]  # fmt: skip
-    assert listed[0]["problem"].endswith("Address already in use")
+    assert "Address already in use" in listed[0]["problem"]
     assert (found["stages"]["forwards"]["status"], found["login"]) == ("warning", "yes")
     assert not (tmp_path / "socket").exists()
     strict = diagnosis(pyssh, "-oExitOnForwardFailure=yes", *words, "box")

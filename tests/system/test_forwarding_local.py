@@ -131,7 +131,7 @@ def test_a_unix_socket_that_exists(client: Client, openssh: Server, tmp_path: Pa
     forward = ("-o", "ExitOnForwardFailure=yes", "-L", f"{here}:localhost:1")
     done = client.run(*forward, "box", "echo ran")
     assert (done.returncode, done.stdout) == (255, b"")
-    assert done.stderr.decode().splitlines() == [
+    assert bare(done.stderr) == [
         f"unix_listener: cannot bind to path {here}: Address already in use",
         "Could not request local forwarding.",
     ]
@@ -143,7 +143,7 @@ def test_what_cannot_be_removed_is_told(client: Client, openssh: Server, tmp_pat
     client.aim(openssh)
     done = client.run("-o", "StreamLocalBindUnlink=yes", "-L", f"{tmp_path}:localhost:1", "box", "echo ran")
     assert (done.returncode, done.stdout) == (0, b"ran\n")
-    assert done.stderr.decode().splitlines() == [
+    assert bare(done.stderr) == [
         f"unlink({tmp_path}): Is a directory",
         f"unix_listener: cannot bind to path {tmp_path}: Address already in use",
         "Could not request local forwarding.",
@@ -317,7 +317,7 @@ def test_duplicates(client: Client, openssh: Server) -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, b"ran\n", b"")
     done = client.run("-L", f"127.0.0.1:{port}:a:1", "-L", f"127.0.0.1:{port}:a:2", "box", "echo ran")
     assert (done.returncode, done.stdout) == (0, b"ran\n")
-    assert done.stderr.decode().splitlines() == [
+    assert bare(done.stderr) == [
         f"bind [127.0.0.1]:{port}: Address already in use",
         f"channel_setup_fwd_listener_tcpip: cannot listen to port: {port}",
     ]

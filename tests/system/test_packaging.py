@@ -102,7 +102,7 @@ def unpacked(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Path
     """The tree of the sdist."""
     target = tmp_path_factory.mktemp("sdist")
     with tarfile.open(package.sdist) as archive:
-        archive.extractall(target, filter="data")
+        archive.extractall(target)
     return target / NAME
 
 
