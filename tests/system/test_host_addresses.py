@@ -314,8 +314,9 @@ def test_an_answer_that_is_not_enough_leaves_it_to_the_files(
 ) -> None:
     inside.write(f"VerifyHostKeyDNS {setting}", "StrictHostKeyChecking yes")
     told = f"No ED25519 host key is known for {host} and you have requested strict checking."
-    refused = (255, "", [told, "Host key verification failed."])
-    assert inside.run(host, **environment) == refused
+    status, out, said = inside.run(host, **environment)
+    assert (status, out, len(said), said[-1]) == (255, "", 2, "Host key verification failed.")
+    assert said[0] == f"{told} (the host shows {fingerprint(ring.public('ed25519'))})"
     inside.write(f"VerifyHostKeyDNS {setting}", known=f"{host} {ring.public('ed25519')}\n")
     assert inside.run(host, **environment) == (0, "in\n", [])
 

@@ -189,7 +189,7 @@ def test_where_nobody_is_told(pyssh: Client, fake_server: StartFake, terminal: O
             assert b"\x1b" not in session.seen
         _, err = piped.communicate(timeout=PATIENCE)
     assert err.startswith(b"Connection timed out")
-    assert err.count(b"\n") == 1
+    assert err.count(b"\n") == 2
     pyssh.environment["TERM"] = "dumb"
     session = terminal("box")
     assert session.wait() == 255
