@@ -66,8 +66,8 @@ class Connection:
         self._log = log
         self._loop = loop
         self._carrier = carrier
-        self.socket = self._socket = carrier.socket
-        self.peer = self._peer = carrier.peer
+        self.socket = carrier.socket
+        self.peer = carrier.peer
         self.since = monotonic()
         self._questions = questions
         self._trust = HostTrust(options, log, questions, carrier.address)
@@ -79,7 +79,7 @@ class Connection:
         self.transport.set_rekey_limit(*options.rekey_limit)
         self.channels = ch.Channels(self.transport.send)
         self.round_trip = RoundTrip(self.transport, self.channels)
-        self.service_class = ServiceClass(self._socket, options.ip_qos, log)
+        self.service_class = ServiceClass(self.socket, options.ip_qos, log)
         self._idle: IdleTimeouts | None = None
         self.owner: MainOwner | None = None
         self.openers: dict[str, Opener] = {}
@@ -226,8 +226,8 @@ class Connection:
         if stage == "banner":
             hint = hints.in_place_of_a_version(self.transport.lines_before_version, self._carrier.hint)
         else:
-            hint = hints.closed_in(stage, self._options.user, self._socket)
-        raise NetworkError(hints.hung_up(self._peer, error, stage, hint))
+            hint = hints.closed_in(stage, self._options.user, self.socket)
+        raise NetworkError(hints.hung_up(self.peer, error, stage, hint))
 
     def _is_over(self) -> bool:
         """Whether nothing is lost with the connection any more."""
@@ -273,19 +273,19 @@ class Connection:
         if isinstance(error, PeerDisconnected):
             if self._authenticator and not self.authenticated:
                 self._authenticator.disconnected(str(error))
-            text = f"Received disconnect from {self._peer}:{error.reason}: {printable(str(error))}"
+            text = f"Received disconnect from {self.peer}:{error.reason}: {printable(str(error))}"
             return PeerDisconnected(text, error.reason)
         if isinstance(error, NegotiationError):
             from pyssh_cli.client.hints import no_algorithm
 
             self._say_goodbye(error.reason, "no algorithm in common")
-            return NegotiationError(f"Unable to negotiate with {self._peer}: {error}{no_algorithm(error)}")
+            return NegotiationError(f"Unable to negotiate with {self.peer}: {error}{no_algorithm(error)}")
         self._say_goodbye(error.reason, str(error))
         if self.transport.state is State.VERSION:
             what = str(error)
-            text = f"banner exchange: Connection to {self._peer}: invalid format ({what[:1].lower()}{what[1:]})"
+            text = f"banner exchange: Connection to {self.peer}: invalid format ({what[:1].lower()}{what[1:]})"
             return ProtocolError(text, error.reason)
-        return ProtocolError(f"Connection to {self._peer}: {error}", error.reason)
+        return ProtocolError(f"Connection to {self.peer}: {error}", error.reason)
 
     def _on_host_key(self, offered: HostKeyOffered) -> None:
         try:
@@ -317,7 +317,7 @@ class Connection:
                 self._questions,
                 self.transport,
                 unsafe=self._trust.unsafe,
-                sock=self._socket,
+                sock=self.socket,
             )
             self._keep_alive()
         if self._authenticator.start() and self._takes_early_channels() and self.owner:
@@ -443,7 +443,7 @@ class Connection:
         if not self.authenticated:  # nothing may be asked yet: a silence of the whole length is the end
             interval *= self._options.server_alive_count_max
             if monotonic() >= self._last_heard + interval:
-                raise NetworkError(f"Connection to {self._peer} timed out")
+                raise NetworkError(f"Connection to {self.peer} timed out")
         due = self._last_heard + interval
         if not self._alive_unanswered and monotonic() < due:  # it has said something since
             self._alive_timer = self._loop.call_at(due, self._on_alive_due)
@@ -504,8 +504,8 @@ class Connection:
         from pyssh_cli.client.hints import in_place_of_a_version, stuck
 
         stage = self._stage()
-        hint = in_place_of_a_version(self.transport.lines_before_version, stuck(stage, self._socket))
-        return f"Connection timed out during {stage} exchange\nConnection to {self._peer} timed out{hint}"
+        hint = in_place_of_a_version(self.transport.lines_before_version, stuck(stage, self.socket))
+        return f"Connection timed out during {stage} exchange\nConnection to {self.peer} timed out{hint}"
 
     def _stage(self) -> str:
         """What the handshake is at: the "banner" or "key" exchange, in ssh's words, or "authentication"."""

@@ -95,7 +95,9 @@ class NarrowPath:
         self.argv = spaces.argv("client")
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         config = directory / "narrow_sshd_config"
-        config.write_text(f"ListenAddress {SERVER}\nHostKey {host_key}\nPidFile none\nUseDNS no\nStrictModes no\n")
+        # For the grace a connection that never comes to a login outlives its server, and `close` waits for it.
+        lines = ("PidFile none", "UseDNS no", "StrictModes no", "LoginGraceTime 6")
+        config.write_text("\n".join((f"ListenAddress {SERVER}", f"HostKey {host_key}", *lines, "")))
         self._sshd = subprocess.Popen(
             [*spaces.argv("server"), program("sshd"), "-D", "-e", "-f", str(config)],
             stdin=subprocess.DEVNULL,
