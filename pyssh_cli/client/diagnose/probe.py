@@ -387,7 +387,7 @@ class Probe(Connection):
                 self._questions,
                 self.transport,
                 unsafe=self._trust.unsafe,
-                sock=self._socket,
+                sock=self.socket,
             )
             self.inquiry.begin(self._asked, logs_in=self._logs_in)
         self.inquiry.start()
