@@ -243,7 +243,7 @@ class Server:
         self._command = command
         for attempt in range(5):
             self.port = free_port()
-            self.log = directory / f"{kind}-{self.port}.log"
+            self.log = directory / f"{kind}-{self.port}-{secrets.token_hex(4)}.log"  # a port may come twice
             if self._starts():
                 return
             if attempt == 4 or b"ddress already in use" not in self.log.read_bytes():

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from pyssh_cli.protocol.messages import SERVICE_REQUEST
 from pyssh_cli.wire import Reader, string, text, uint32
 from tests.system.clients import Client
 from tests.system.conftest import Agent, OpenTerminal, StartServer
@@ -441,7 +440,8 @@ def test_agent_that_never_signs_is_waited_for_no_longer_than_the_server_waits(
         return string(bytes([FAILURE]))
 
     def hang_up(talk: Talk) -> None:
-        talk.expect(SERVICE_REQUEST)
+        talk.expect_keys()
+        talk.flush()
         assert asked.wait(PATIENCE)
 
     scripted_agent(answer)
