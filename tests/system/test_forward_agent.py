@@ -275,7 +275,7 @@ def test_an_agent_that_hangs_up_on_the_binding_is_not_asked_unbound(
     pyssh.aim(openssh)
     words = ["-o", "IdentityAgent=none", "-o", f"ForwardAgent={agent.path}"]
     done = pyssh.run("-v", *words, "box", f"{LIST}; echo $?")
-    assert done.stdout.endswith(b"\n1\n")
+    assert done.stdout.split()[-1] in {b"1", b"141"}  # ssh-add's own end, or that of SIGPIPE if it writes too late
     assert f"client_request_agent: {agent.path}: it hangs up" in done.stderr.decode()
     assert len(agent.bindings) == 1
 

