@@ -84,6 +84,30 @@ def _escape(char: str, newlines: bool) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def _with_hints(text: str, stream: TextIO) -> str:
+    """`text` with the parenthesis that a line ends with, where we say what to do (`client.hints`), in bold; as it
+    was where colour is not welcome."""
+    from pyssh_cli.colour import Paint, wants_colour
+
+    if not wants_colour(stream):
+        return text
+    paint, lines = Paint(True), []
+    for line in text.split("\n"):
+        at = _last_parenthesis(line)
+        lines.append(line[:at] + paint("strong", line[at:]))
+    return "\n".join(lines)
+
+
+def _last_parenthesis(line: str) -> int:
+    """Where the parenthesis begins that the line ends with; its length when there is none."""
+    depth = 0
+    for at in range(len(line) - 1, 0, -1) if line.endswith(")") else ():
+        depth += (line[at] == ")") - (line[at] == "(")
+        if not depth and line[at - 1] == " ":
+            return at
+    return len(line)
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write `data`, past the fullness of a pipe that does not block, for `PATIENCE` at most.
 
@@ -231,11 +255,12 @@ class Log:
         body = printable(message, newlines=rank <= INFO)
         if rank <= ERROR and len(body) > LONGEST:
             body = "\n".join(line[:LONGEST] for line in body.split("\n"))
-        body = body.replace("\n", end)
-        line = _PREFIX.get(rank, "") + body + end
         stream = self._file or sys.stderr
         if stream is None:  # stderr was closed before we were started
             return
+        if rank <= ERROR and self._file is None and body.endswith(")"):
+            body = _with_hints(body, stream)
+        line = _PREFIX.get(rank, "") + body.replace("\n", end) + end
         try:
             fd = stream.fileno()
         except (OSError, ValueError):  # something that stands for stderr, or a closed one

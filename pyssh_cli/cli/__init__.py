@@ -155,7 +155,7 @@ def perform(invocation: Invocation) -> int:
 
 def _diagnose(invocation: Invocation) -> int:
     from pyssh_cli.client.diagnose import Request, diagnose
-    from pyssh_cli.terminal.colour import wants_colour
+    from pyssh_cli.colour import wants_colour
 
     request = Request(invocation.host, invocation.settings, invocation.config_file, invocation.command)
     colour = wants_colour(sys.stdout)

@@ -252,6 +252,7 @@ def test_a_servers_words_are_marked_and_harmless(
     client: Client, scripted: StartScripted, terminal: OpenTerminal
 ) -> None:
     server = scripted(ask_evil_things, stage="login")
+    client.environment["NO_COLOR"] = "1"
     client.aim_at_port(server.port)
     client.known_hosts.write_text(server.known_hosts_line)
     shown = terminal("box", "run", argv=client.argv)

@@ -46,6 +46,23 @@ def test_a_name_that_nobody_knows(pyssh: Client) -> None:
     assert "(check the spelling, and HostName in the configuration)" in told or "(no name server answers" in told
 
 
+@pytest.mark.parametrize(
+    "environment", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["colour", "NO_COLOR", "dumb"]
+)
+def test_what_to_do_stands_out_on_a_terminal(
+    pyssh: Client, terminal: OpenTerminal, environment: dict[str, str]
+) -> None:
+    pyssh.aim_at_port(free_port())
+    pyssh.environment.update(environment)
+    shown = terminal("box", "true")
+    assert shown.wait() == 255
+    told = shown.said
+    before, _, hint = told.decode().partition("Connection refused ")
+    assert "\x1b" not in before
+    assert hint.startswith("(" if environment else "\x1b[1m(")
+    assert hint.rstrip().endswith(")" if environment else ")\x1b[0m")
+
+
 def test_an_address_of_another_family(pyssh: Client) -> None:
     pyssh.aim_at_port(22)
     done = as_ssh(pyssh, "-6", "-o", "HostName=127.0.0.1", "box", "true")

@@ -227,6 +227,7 @@ def test_an_account_that_has_expired(pyssh: Client, sshd: StartServer, account: 
 def test_a_login_that_takes_too_long(pyssh: Client, sshd: StartServer, terminal: OpenTerminal) -> None:
     server = sshd("LoginGraceTime 2")
     pyssh.aim(server, keys=())
+    pyssh.environment["NO_COLOR"] = "1"
     shown = terminal("box", "true")
     shown.expect("'s password: ")
     # sshd hangs up in its own time; until the answer is there, nobody looks.

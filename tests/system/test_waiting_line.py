@@ -179,6 +179,7 @@ def test_a_proxy_that_takes_its_time(pyssh: Client, fake_server: StartFake, term
 
 def test_where_nobody_is_told(pyssh: Client, fake_server: StartFake, terminal: OpenTerminal) -> None:
     pyssh.aim_at_port(fake_server(silence).port, "ConnectTimeout 3")
+    pyssh.environment["NO_COLOR"] = "1"
     commanded = "ProxyCommand=exec sleep 1000"  # it may be asking on the same terminal
     flags = (["-q"], ["-v"], ["-oBatchMode=yes"], ["-oLogLevel=ERROR"], ["-E", os.devnull], ["-o", commanded])
     sessions = [terminal(*words, "box") for words in flags]

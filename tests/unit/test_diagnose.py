@@ -12,12 +12,12 @@ import pytest
 from pyssh_cli.client.diagnose import facts as f
 from pyssh_cli.client.diagnose.report import WIDTH, Report
 from pyssh_cli.client.diagnose.verdict import judge
+from pyssh_cli.colour import Paint, wants_colour
 from pyssh_cli.config.options import Options
 from pyssh_cli.config.resolve import resolve
 from pyssh_cli.config.settings import Settings
 from pyssh_cli.log import Log
 from pyssh_cli.net.names import SystemNetwork
-from pyssh_cli.terminal.colour import Paint, wants_colour
 from tests.unit.test_diagnose_weaknesses import hop as connected
 from tests.unit.test_diagnose_weaknesses import stage
 

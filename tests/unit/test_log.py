@@ -58,6 +58,22 @@ def test_nothing_that_controls_comes_through() -> None:
         assert all(unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} for c in shown), code
 
 
+@pytest.mark.parametrize(
+    ("line", "rest"),
+    [
+        ("refused (is the server running?)", "(is the server running?)"),
+        ("denied (publickey,password). (see -v (or -vv) for more)", "(see -v (or -vv) for more)"),
+        ("denied (publickey,password).", ""),
+        ("a smile :)", ""),
+        ("call()", ""),
+        ("(nothing else)", ""),
+        ("", ""),
+    ],
+)
+def test_the_parenthesis_at_the_end(line: str, rest: str) -> None:
+    assert line[lg._last_parenthesis(line) :] == rest
+
+
 def test_any_bytes() -> None:
     random = Random(3)
     for _ in range(500):

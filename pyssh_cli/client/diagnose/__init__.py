@@ -25,12 +25,12 @@ from pyssh_cli.client.diagnose.trip import Trip
 from pyssh_cli.client.diagnose.verdict import judge
 from pyssh_cli.client.diagnose.weaknesses import weaknesses
 from pyssh_cli.client.way import HandedOn, Leg, way_to
+from pyssh_cli.colour import Paint
 from pyssh_cli.config.passes import local_person
 from pyssh_cli.config.resolve import refuse_unsupported, resolve
 from pyssh_cli.errors import ConfigError, PysshError
 from pyssh_cli.log import printable
 from pyssh_cli.net.names import SystemNetwork
-from pyssh_cli.terminal.colour import Paint
 
 if TYPE_CHECKING:
     from pyssh_cli.config.options import Options

@@ -9,9 +9,9 @@ from typing import Any
 
 from pyssh_cli.client.diagnose import facts as f
 from pyssh_cli.client.diagnose.verdict import title_of
+from pyssh_cli.colour import Paint, Role
 from pyssh_cli.keys.algorithms import KEY_TYPES, key_type_of, plain_type
 from pyssh_cli.log import printable
-from pyssh_cli.terminal.colour import Paint, Role
 
 WIDTH = 80
 _INDENT = 19
