@@ -258,6 +258,13 @@ def plain_version(invocation: Invocation, argument: str) -> None:  # noqa: ARG00
     raise Answered(f"pyssh {__version__}")
 
 
+def complete(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
+    """--complete: answered before any flag is read (`__main__`), where the shell is one that we know."""
+    from pyssh_cli.cli.invocation import UsageError
+
+    raise UsageError("--complete takes bash, zsh or fish, and is the first word")
+
+
 def help_(invocation: Invocation, argument: str) -> None:  # noqa: ARG001
     """--help."""
     from pyssh_cli.cli.help import help_text

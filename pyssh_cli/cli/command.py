@@ -38,7 +38,10 @@ class SshCommand(click.Command):
         except click.NoSuchOption as error:
             raise UsageError(f"unknown option -- {error.option_name[1:2]}") from None
         except click.BadOptionUsage as error:
-            raise UsageError(f"option requires an argument -- {error.option_name[1:2]}") from None
+            name = error.option_name
+            raise UsageError(
+                f"option requires an argument -- {name[2:] if name.startswith('--') else name[1:2]}"
+            ) from None
         found: list[tuple[Flag, str]] = []
         for option in order:
             kind, _, name = str(option.name).partition("_")

@@ -115,6 +115,7 @@ _LONG_ROWS = (
     Flag("pick", "", _CONNECTION, "Choose the host from a list, by typing a part of it.", acts.pick),
     Flag("diagnose", "", _MESSAGES, "Tell how a login would go, and what to change.", acts.diagnose),
     Flag("json", "", _MESSAGES, "With --diagnose: print one JSON object.", acts.json),
+    Flag("complete", "shell", _HELP, "Print what sets up Tab completion in bash, zsh or fish.", acts.complete),
     Flag("help", "", _HELP, "Show this and exit.", acts.help_),
     Flag("version", "", _HELP, "Show the version and exit.", acts.plain_version),
 )  # fmt: skip

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
 from collections.abc import Iterator
 from textwrap import wrap
 
@@ -19,14 +22,25 @@ is [user@]host or ssh://[user@]host[:port]; without a command you get a shell.
 _FOOT = """\
 Flags may stand before and behind the destination, up to the command. What is
 not said here comes from ~/.ssh/config and /etc/ssh/ssh_config.
-The whole story: man pyssh, man pyssh_config."""
+The whole story:{pages}"""
+
+_PAGES = ("man1/pyssh.1", "man5/pyssh_config.5")
+_MAN = ("/usr", "/usr/local")
+"""Prefixes under whose share/man everybody's man looks."""
 
 
 def help_text() -> str:
     """The help, without an end of line."""
     flags = (*FLAGS.values(), *LONG_FLAGS.values())
     groups = ("\n".join(_group(name, [flag for flag in flags if flag.group == name])) for name in GROUPS)
-    return "\n".join((_HEAD, *(f"{group}\n" for group in groups), _FOOT))
+    return "\n".join((_HEAD, *(f"{group}\n" for group in groups), _FOOT.format(pages=_pages())))
+
+
+def _pages() -> str:
+    """How to see the manual pages: by path where they lie in an environment that man knows nothing of."""
+    if sys.prefix not in _MAN and all(os.path.isfile(f"{sys.prefix}/share/man/{page}") for page in _PAGES):
+        return "".join(f"\n  man {shlex.quote(f'{sys.prefix}/share/man/{page}')}" for page in _PAGES)
+    return " man pyssh, man pyssh_config."
 
 
 def _group(name: str, flags: list[Flag]) -> Iterator[str]:

@@ -42,6 +42,10 @@ def offending(entry: KnownHost, name: str, writable: str | None, *, by_command: 
 
 
 def _removal(entry: KnownHost, name: str) -> str:
+    from shutil import which
+
+    if which("ssh-keygen") is None:
+        return "\n  once you are sure, delete that line"
     return f'\n  once you are sure, remove with:\n  ssh-keygen -f "{entry.file}" -R "{name}"'
 
 

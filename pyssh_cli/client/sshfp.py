@@ -75,7 +75,7 @@ def look_up(host: str, log: Log) -> Answer:
         import dns.flags
         import dns.resolver
     except ImportError:
-        log.error("VerifyHostKeyDNS needs the package dnspython (pip install 'pyssh-cli[dns]'): nothing is asked.")
+        log.error("VerifyHostKeyDNS needs the Python package dnspython where pyssh is: nothing is asked.")
         return Answer()
     try:
         resolver = dns.resolver.Resolver(RESOLV_CONF)

@@ -159,6 +159,7 @@ def _command(before: Before, at: int) -> Reply:
 
 
 OF_FLAG = {
+    "--complete": "bash zsh fish",
     "-B": "<interface>",
     "-b": "<address>",
     "-c": "<+^cipher>",

@@ -58,6 +58,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     "--pick": ("", "Choose the host from a list, by typing a part of it"),
     "--diagnose": ("", "Tell how a login would go, and what to change"),
     "--json": ("", "With --diagnose: print one JSON object"),
+    "--complete": ("shell", "Print what sets up Tab completion in bash, zsh or fish"),
     "--help": ("", "Show this and exit"),
     "--version": ("", "Show the version and exit"),
 }

@@ -288,16 +288,18 @@ def read_key_file(path: str) -> bytes:
         with opened(path) as fd:
             status = os.fstat(fd)
             if status.st_uid == os.getuid() and status.st_mode & 0o077:
-                raise KeyFilePermissions(_permissions_warning(path, stat.S_IMODE(status.st_mode)))
+                is_key = stat.S_ISREG(status.st_mode) and b"PRIVATE KEY" in os.pread(fd, 4096, 0)
+                raise KeyFilePermissions(_permissions_warning(path, stat.S_IMODE(status.st_mode), is_key))
             return read_all(fd, MAX_KEY_FILE_SIZE)
     except OSError as error:
         raise KeyFileError(f'Load key "{path}": {error.strerror or error}') from None
 
 
-def _permissions_warning(path: str, mode: int) -> str:
+def _permissions_warning(path: str, mode: int, is_key: bool) -> str:
     """The words ssh has for it; people and programs know them."""
     from shlex import quote
 
+    advice = f"chmod 600 {quote(path)}" if is_key else "it does not look like a private key"
     return "\n".join(
         (
             _BANNER,
@@ -306,6 +308,6 @@ def _permissions_warning(path: str, mode: int) -> str:
             f"Permissions 0{mode & 0o777:03o} for '{path}' are too open.",
             "It is required that your private key files are NOT accessible by others.",
             "This private key will be ignored.",
-            f'Load key "{path}": bad permissions (chmod 600 {quote(path)})',
+            f'Load key "{path}": bad permissions ({advice})',
         )
     )

@@ -143,14 +143,16 @@ def _connect_http(stream: _Stream, proxy: ProxyServer, host: str, port: int) -> 
             break
     if code[:1] == b"2":
         return
-    raise NetworkError(f"{_shown(rest)}{_hint(code, proxy, port)}{_page(stream, fields)}")
+    said, page = _shown(rest), _page(stream, fields)
+    told = "" if page in {f": {said}", f": {said[4:]}"} else page
+    raise NetworkError(f"{said}{_hint(code, proxy, port)}{told}")
 
 
 def _hint(code: bytes, proxy: ProxyServer, port: int) -> str:
     """What to do about a refusal."""
-    if code == b"407" and proxy.user is None:
+    if code in {b"401", b"407"} and proxy.user is None:
         return " (it wants to know who asks: Proxy http://USER:PASSWORD@HOST:PORT)"
-    if code == b"407":
+    if code in {b"401", b"407"}:
         return " (it does not take this user and password, or wants another way than Basic)"
     if code in {b"403", b"405", b"501"}:
         return f" (it does not connect to port {port}; many let port 443 pass, where sshd can listen too)"
@@ -210,12 +212,12 @@ _CONNECT = 1
 _IPV4, _NAME, _IPV6 = 1, 3, 4
 
 _REFUSALS = {
-    1: "general failure",
+    1: "general failure (it does not say why)",
     2: "not allowed by its rules",
-    3: "Network is unreachable",
-    4: "No route to host",
-    5: "Connection refused",
-    6: "Connection timed out",
+    3: "Network is unreachable (from there)",
+    4: "No route to host (from there)",
+    5: "Connection refused (by the host; the proxy itself works)",
+    6: "Connection timed out (from there to the host)",
     7: "it does not connect to hosts at all",
     8: "it does not take addresses of this kind",
 }

@@ -152,7 +152,7 @@ def test_extras_of_the_readme_are_those_of_the_package(package: Package) -> None
     with zipfile.ZipFile(package.wheel) as archive:
         metadata = archive.read(f"{NAME}.dist-info/METADATA").decode()
     extras = set(re.findall(r"^Provides-Extra: (\w+)$", metadata, re.MULTILINE)) - {"test"}
-    named = re.search(r"pipx install '\.\[([\w,]+)\]'", README)
+    named = re.search(r"pipx install --force '\.\[([\w,]+)\]'", README)
     assert named
     assert set(named[1].split(",")) == extras
 

@@ -312,6 +312,10 @@ Hotel</title><style>x{}</style></head><body onload="x()">Log in</body></html>"""
     ("page", "wanted"),
     [
         (b"HTTP/1.1 403 Forbidden\r\n\r\n", ["403 Forbidden", "does not connect to port 22", "443"]),
+        (
+            b"HTTP/1.1 401 Unauthorized\r\n\r\n401 Unauthorized",
+            ["401 Unauthorized \\(it wants to know who asks.*\\)$"],
+        ),
         (b"HTTP/1.0 502 Bad Gateway\r\n\r\n<p>DNS <b>fails</b></p><script>x</script>", ["502", ": DNS fails$"]),
         (PORTAL, ["302 Found", r"portal\.example/login\\033\[2J", 'Welcome to the "Grand" Hotel$']),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n\r\n", ["no HTTP proxy", "SSH-2.0-OpenSSH"]),

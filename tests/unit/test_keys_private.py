@@ -347,6 +347,14 @@ def test_files_that_others_may_open_get_the_warning_of_ssh_keygen(folder: Path, 
     assert done.stderr.replace("\r", "").strip() + cure == str(caught.value)
 
 
+def test_nobody_is_told_to_change_the_mode_of_what_is_no_key(tmp_path: Path) -> None:
+    path = tmp_path / "passwd"
+    path.write_text("root:x:0:0:root:/root:/bin/bash\n")
+    path.chmod(0o644)
+    with pytest.raises(KeyFilePermissions, match=r"bad permissions \(it does not look like a private key\)"):
+        read_key_file(str(path))
+
+
 def test_private_modes_are_read(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine"
     path.write_bytes((folder / "ed25519").read_bytes())

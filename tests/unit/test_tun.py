@@ -194,14 +194,17 @@ def test_a_device_that_is_deleted(world: World, monkeypatch: pytest.MonkeyPatch)
 def test_a_server_that_opens_no_tunnel(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     world.tunnel.on_channel_event(ch.OpenRefused(world.channel, 1, "no"))
     told = capfd.readouterr().err
-    assert "open failed: administratively prohibited: no\nTunnel forwarding failed\n" in told
+    assert (
+        "open failed: administratively prohibited: no\nTunnel forwarding failed (the server: see PermitTunnel"
+        in told
+    )
     assert world.tunnel.settled
     assert world.wire.recv(1) == b""  # the device is given back
 
 
 def test_exit_on_forward_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, Options("ethernet", strict=True))
-    with pytest.raises(PysshError, match=r"^Tunnel forwarding failed$"):
+    with pytest.raises(PysshError, match=r"^Tunnel forwarding failed \("):
         world.tunnel.on_channel_event(ch.OpenRefused(world.channel, 1, "no"))
 
 

@@ -116,6 +116,7 @@ class Tunnel:
         self._log.info(why)
         self.settled = True
         self.close()
+        message += " (the server: see PermitTunnel there; its device may be taken, or not be its user's)"
         if self._options.exit_on_forward_failure:
             raise PysshError(message)
         self._log.error(message)
