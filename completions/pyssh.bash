@@ -31,17 +31,16 @@ _pyssh() {
 
     mapfile -t answer < <("$program" --complete bash "$lead" "${words[@]}" 2>/dev/null </dev/null)
     COMPREPLY=("${answer[@]:1}")
-    case ${answer[0]} in
+    case ${answer[0]-} in
     nospace)
         compopt -o nospace
         ;;
-    "files 0")
+    files)
         compopt -o default # readline's own way with ~ and quotes
         ;;
-    files* | mixed*)
-        i=${answer[0]#* }
+    mixed)
         compopt -o filenames
-        mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -P "${last:0:i}" -f -- "${last:i}")
+        mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$last")
         ;;
     command*)
         i=${places[${answer[0]#* }]}

@@ -154,7 +154,7 @@ class HostTrust:
                 revoked = RevocationList.load(path).is_revoked(key)
             except KeyFileError as error:
                 self._log.error(f"Error checking host key {shown} in revoked keys file {error}")
-                raise HostKeyError(_FAILED) from None
+                raise HostKeyError(_FAILED) from error
             if revoked:
                 self._log.error(f"Host key {shown} revoked by file {path}")
                 raise HostKeyError(_FAILED)

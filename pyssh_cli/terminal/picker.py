@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import termios
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
-from prompt_toolkit.application import Application
+from prompt_toolkit.application import Application, run_in_terminal
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.input import create_input
+from prompt_toolkit.input.typeahead import clear_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout import BufferControl, ConditionalContainer, FormattedTextControl, HSplit, Layout, Window
 from prompt_toolkit.layout.processors import BeforeInput
@@ -27,8 +29,8 @@ from prompt_toolkit.utils import get_cwidth
 
 from pyssh_cli.errors import PysshError
 from pyssh_cli.terminal.prompt import TERMINAL
-from pyssh_cli.terminal.raw import await_foreground
-from pyssh_cli.terminal.signals import SignalsAsFound
+from pyssh_cli.terminal.raw import await_foreground, restore, set_attributes
+from pyssh_cli.terminal.signals import KILLING, SignalsAsFound, stop
 
 if TYPE_CHECKING:
     from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -39,7 +41,7 @@ MAX_ROWS = 10
 ESCAPE_SECONDS = 0.05
 """How long after an escape character what makes it the beginning of a key may still come."""
 
-_ENDING = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
+_ENDING = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, *KILLING)
 
 
 class Choices(NamedTuple):
@@ -89,6 +91,8 @@ class _Picker:
         self._at = self._top = 0
         self._described: dict[int, str] = {}
         self._ended_by = 0
+        self._fd = source.fileno()
+        self._found_modes = termios.tcgetattr(self._fd)
         self._line = Buffer(on_text_changed=lambda _: self._look(), multiline=False)
         self._line.insert_text(start)
         self._look()
@@ -119,16 +123,18 @@ class _Picker:
 
     def run(self) -> int | None:
         """Let the person choose."""
-        for number in _ENDING:
+        handlers = {**dict.fromkeys(_ENDING, self._on_signal), signal.SIGTSTP: self._on_stop}
+        for number, handler in handlers.items():
             if signal.getsignal(number) == signal.SIG_DFL:
-                signal.signal(number, self._on_signal)
+                signal.signal(number, handler)
         try:
-            return self._application.run(set_exception_handler=False)
+            return self._application.run(pre_run=self._end_if_due, set_exception_handler=False)
         except EOFError:  # the terminal is gone
             return None
         finally:
-            for number in _ENDING:
-                if signal.getsignal(number) == self._on_signal:
+            clear_typeahead(self._application.input)  # what came with the last key is for nobody else
+            for number, handler in handlers.items():
+                if signal.getsignal(number) == handler:
                     signal.signal(number, signal.SIG_DFL)
             if self._ended_by:
                 signal.raise_signal(self._ended_by)
@@ -137,7 +143,30 @@ class _Picker:
         self._ended_by = number
         loop = self._application.loop
         if loop is not None:
-            loop.call_soon_threadsafe(lambda: self._application.is_done or self._application.exit(result=None))
+            loop.call_soon_threadsafe(self._end_if_due)
+
+    def _end_if_due(self) -> None:
+        """Leave if a signal has come. Called when the choice begins, too: it may have come before that."""
+        if self._ended_by and not self._application.is_done:
+            self._application.exit(result=None)
+
+    def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
+        loop = self._application.loop
+        if loop is None:
+            stop()
+        else:
+            loop.call_soon_threadsafe(lambda: self._application.is_done or run_in_terminal(self._stop))
+
+    def _stop(self) -> None:
+        """Stop with the terminal as it was found, and go on there once somebody continues us."""
+        try:
+            before = termios.tcgetattr(self._fd)
+            restore(self._fd, self._found_modes, before)
+            stop()
+            await_foreground(self._fd)
+            set_attributes(self._fd, before)
+        except termios.error:  # the terminal has gone, which the event loop will hear of
+            pass
 
     # What is shown ----------------------------------------------------------------------------------------------
 
@@ -218,7 +247,7 @@ class _Picker:
         bind(end_of_input, "c-d")
         bind(lambda event: event.app.exit(result=None), "escape", eager=True)
         bind(lambda event: event.app.exit(exception=KeyboardInterrupt()), "c-c", "<sigint>")
-        bind(lambda event: event.app.suspend_to_background(), "c-z")
+        bind(lambda _: os.kill(0, signal.SIGTSTP), "c-z")  # as the terminal itself sends it
         return keys
 
 

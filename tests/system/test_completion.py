@@ -157,6 +157,23 @@ def test_names_that_would_do_harm(name: str, shell: OpenShell, place: Path) -> N
 
 
 @pytest.mark.parametrize("name", ARGV)
+def test_quotes_are_kept_and_files_are_quoted(name: str, shell: OpenShell, place: Path) -> None:
+    (place / "evil$(touch x)").touch()
+    screen = shell(name)
+    for typed, wanted in {
+        r"pyssh -F config -J a\$\(touch\ x\),zeb": r"pyssh -F config -J a\$\(touch\ x\),zebra-1",
+        r'pyssh -F config -J "a\$(touch x),zeb': r'pyssh -F config -J "a\$(touch x),zebra-1',
+        "pyssh -F config -J 'a$(touch x),zeb": "pyssh -F config -J 'a$(touch x),zebra-1",
+        r"pyssh -F config x\$\(id\)@zeb": r"pyssh -F config x\$\(id\)@zebra-1",
+        "pyssh -iev": r"pyssh -ievil\$\(touch\ x\)",
+        "pyssh -i ev": r"pyssh -i evil\$\(touch\ x\)",
+        f"pyssh -L 80:{place}/ev": rf"pyssh -L 80:{place}/evil\$\(touch\ x\)",
+    }.items():
+        tab(screen, typed, wanted)
+    assert not (place / "x").exists()
+
+
+@pytest.mark.parametrize("name", ARGV)
 def test_without_pyssh_nothing_happens(name: str, shell: OpenShell) -> None:
     screen = shell(name, path="")
     screen.type("C-l", "pyssh -o StrictH", "Tab", "x")

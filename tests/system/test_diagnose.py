@@ -320,6 +320,23 @@ def test_a_broken_configuration(pyssh: Client) -> None:
     assert report(pyssh, "box").status == 255
 
 
+def test_files_that_cannot_be_read(pyssh: Client, openssh: Server, tmp_path: Path) -> None:
+    pyssh.aim(openssh)
+    missing = diagnosis(pyssh, "-F", "/nonexistent", "box")
+    assert failed(missing)["name"] == "configuration"
+    assert "-F" in missing["advice"]
+    (tmp_path / "included").symlink_to("/nonexistent")  # as good as one that is another's, even for root
+    known = pyssh.known_hosts.read_text()
+    pyssh.known_hosts.write_text(known.replace(" ssh-", " ssh-nonsense-").replace(" ecdsa-", " ecdsa-nonsense-"))
+    pyssh.config.write_text(f"Include {tmp_path}/included\n{pyssh.config.read_text()}")
+    found = diagnosis(pyssh, "box")
+    assert found["stages"]["configuration"]["status"] == "warning"
+    assert f"{tmp_path}/included is there" in found["stages"]["configuration"]["problem"]
+    host_key = stages(found)["host_key"]
+    assert (host_key["status"], found["login"]) == ("warning", "asks")
+    assert f"{pyssh.known_hosts}:1: parse error" in host_key["problem"]
+
+
 @pytest.mark.parametrize(("words", "said"), [
     (("--diagnose",), b"usage: "),
     (("--json", "box"), b"--json goes with --diagnose"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pyssh_cli.protocol import messages as m
-from pyssh_cli.wire import string
+from pyssh_cli.wire import string, uint32
 from tests.system.clients import Client
 from tests.system.conftest import StartServer
 from tests.system.diagnosed import diagnosis, failed, identities, report, run, stages
@@ -73,6 +75,12 @@ def greeting(connection: socket.socket) -> None:
     connection.sendall(b"go away \x1b]0;owned\x07\xff\r\n")
 
 
+def talkative(connection: socket.socket) -> None:
+    """Say something, and then no more."""
+    connection.sendall(b"220 mail.example.com ESMTP\r\n")
+    silent(connection)
+
+
 def only_a_version(connection: socket.socket) -> None:
     connection.sendall(b"SSH-2.0-Quiet_1\r\n")
     silent(connection)
@@ -93,6 +101,7 @@ def endless(connection: socket.socket) -> None:
 @pytest.mark.parametrize(("behave", "name", "said"), [
     (silent, "version", "said nothing within 2 seconds"),
     (endless, "version", ""),
+    (talkative, "version", 'within 2 seconds (it said "220 mail.example.com ESMTP")'),
     (drop, "version", "Connection closed by remote host"),
     (web, "version", "HTTP"),
     (noise, "version", ""),
@@ -103,7 +112,7 @@ def endless(connection: socket.socket) -> None:
 def test_what_is_no_ssh_server(
     pyssh: Client, fake_server: StartFake, behave: Callable[[socket.socket], None], name: str, said: str
 ) -> None:
-    seconds = 2 if behave in {silent, endless, only_a_version} else 60
+    seconds = 2 if behave in {silent, endless, talkative, only_a_version} else 60
     pyssh.aim_at_port(fake_server(behave).port, f"ConnectTimeout {seconds}")
     done = run(pyssh, "--json", "box")
     found = json.loads(done.stdout)
@@ -136,7 +145,107 @@ def test_a_server_that_stops_answering_about_keys(pyssh: Client, scripted: Start
     said = stages(found)["authentication"]
     assert (said["status"], said["facts"]["limit"]) == ("warning", None)
     assert identities(found) == [("ed25519", None)]
-    assert found["login"] == "no"
+    assert (found["login"], found["command"]) == ("no", None)
+    assert "did not answer" in found["summary"]  # which says nothing against our keys
+    assert "log" in found["advice"]
+
+
+def test_a_server_that_lets_in_whoever_names_a_key(pyssh: Client, scripted: StartScripted) -> None:
+    def script(talk: Talk) -> None:
+        talk.expect(m.SERVICE_REQUEST)
+        talk.say(bytes((m.SERVICE_ACCEPT,)) + string(b"ssh-userauth"))
+        talk.expect(m.USERAUTH_REQUEST)
+        talk.say(failure("publickey"))
+        talk.expect(m.USERAUTH_REQUEST)
+        talk.say(bytes((m.USERAUTH_SUCCESS,)))
+        talk.until_gone()
+
+    server = scripted(script, stage="login")
+    pyssh.aim_at_port(server.port, keys=("ed25519",))
+    pyssh.known_hosts.write_text(server.known_hosts_line)
+    found = diagnosis(pyssh, "box")
+    assert stages(found)["authentication"]["facts"]["open"] is True
+    assert (found["login"], identities(found)) == ("yes", [("ed25519", None)])
+
+
+@pytest.mark.parametrize("message", [
+    failure(*(f"method-{number}" for number in range(4000))),
+    bytes((m.DISCONNECT,)) + uint32(2) + string(b"\x1b]0;owned\x07 and so on, " * 2000) + string(b""),
+], ids=["methods", "goodbye"])  # fmt: skip
+def test_a_server_that_says_too_much(message: bytes, pyssh: Client, scripted: StartScripted) -> None:
+    def script(talk: Talk) -> None:
+        talk.expect(m.SERVICE_REQUEST)
+        talk.say(bytes((m.SERVICE_ACCEPT,)) + string(b"ssh-userauth"))
+        talk.expect(m.USERAUTH_REQUEST)
+        talk.say(message)
+        talk.until_gone()
+
+    server = scripted(script, stage="login")
+    pyssh.aim_at_port(server.port)
+    pyssh.known_hosts.write_text(server.known_hosts_line)
+    told = report(pyssh, "box")
+    assert told.status == 255
+    assert len(told.text) < 8000
+    assert told.verdict.startswith("No: ")
+
+
+@pytest.mark.parametrize(("offered", "command"), [
+    (("mlkem768x25519-sha256", "curve25519-sha256"), "-o KexAlgorithms=curve25519-sha256"),
+    (("mlkem768x25519-sha256",), None),
+    (("curve25519-sha256",), None),
+], ids=lambda value: "-".join(value) if isinstance(value, tuple) else "")  # fmt: skip
+def test_a_key_exchange_that_does_not_go_on(
+    offered: tuple[str, ...], command: str | None, pyssh: Client, scripted: StartScripted
+) -> None:
+    """What is to be tried is something else than what has just failed, and the server can do it."""
+    server = scripted(Talk.until_gone, PeerOptions(kex=offered, answers_kex=False), stage="login")
+    pyssh.aim_at_port(server.port, "ConnectTimeout 2")
+    found = diagnosis(pyssh, "box")
+    assert failed(found)["name"] == "key_exchange"
+    assert found["command"] == command
+    assert "MTU" in found["advice"]
+
+
+@pytest.mark.parametrize(("line", "name", "said", "advice"), [
+    ("RevokedHostKeys /nonexistent/list", "host_key", "/nonexistent/list", "RevokedHostKeys"),
+    ("UserKnownHostsFile none", "host_key", "UserKnownHostsFile none", "UserKnownHostsFile"),
+    ("UserKnownHostsFile /dev/zero", "version", "/dev/zero", "UserKnownHostsFile"),
+    ("KnownHostsCommand /bin/false", "version", "/bin/false failed", "KnownHostsCommand"),
+    ("VersionAddendum " + 300 * "x", "version", "VersionAddendum", "nothing to do with the server"),
+])  # fmt: skip
+def test_what_is_wrong_here(line: str, name: str, said: str, advice: str, pyssh: Client, openssh: Server) -> None:
+    """It is not put down to the server."""
+    pyssh.aim(openssh)
+    pyssh.config.write_text(f"{line}\n{pyssh.config.read_text()}")
+    found = diagnosis(pyssh, "box")
+    assert failed(found)["name"] == name
+    assert said in failed(found)["problem"]
+    assert "revoked by" not in failed(found)["problem"]
+    assert advice in found["advice"]
+
+
+def test_an_agent_that_hangs_up_is_asked_once(pyssh: Client, openssh: Server, tmp_path: Path) -> None:
+    """One that says nothing would be waited for again at each host, for as long as that takes."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "agent"))
+        listener.listen()
+        asked = []
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+                    asked.append(1)
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        try:
+            pyssh.aim(openssh, f"IdentityAgent {tmp_path}/agent")
+            found = diagnosis(pyssh, "box")
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+    assert (found["stages"]["agent"]["status"], found["login"], len(asked)) == ("warning", "yes", 1)
 
 
 def test_a_path_that_garbles_what_is_sent(pyssh: Client, openssh: Server, fake_server: StartFake) -> None:
@@ -253,6 +362,23 @@ def test_a_jump_host_that_cannot_connect(pyssh: Client, openssh: Server, sshd: S
     assert "gate cannot connect to 127.0.0.1" in failed(found)["problem"]
 
 
+def test_a_jump_host_that_goes_away(pyssh: Client, openssh: Server, scripted: StartScripted) -> None:
+    """It is not waited for."""
+
+    def script(talk: Talk) -> None:
+        talk.let_in()
+        talk.expect(m.CHANNEL_OPEN)
+
+    gate = scripted(script, stage="login")
+    pyssh.aim(openssh, "ConnectTimeout 600")
+    text = f"Host gate\nHostName 127.0.0.1\nPort {gate.port}\nUser nobody\n{pyssh.config.read_text()}"
+    pyssh.config.write_text(text)
+    pyssh.known_hosts.write_text(pyssh.known_hosts.read_text() + gate.known_hosts_line)
+    found = diagnosis(pyssh, "-J", "gate", "box")
+    assert failed(found)["name"] == "reach"
+    assert "gate closed the connection" in failed(found)["problem"]
+
+
 def test_a_jump_host_that_asks(pyssh: Client, openssh: Server, sshd: StartServer, strange_keys: KeyRing) -> None:
     pyssh.aim(openssh)
     plain = pyssh.config.read_text()
@@ -288,6 +414,14 @@ def test_a_proxy_command(pyssh: Client, openssh: Server, tmp_path: Path) -> None
     assert found["login"] == "yes"
     assert stages(found)["reach"]["facts"]["by"] == "command"
     assert noted.read_text() == f"127.0.0.1 {openssh.port}\n"  # once, as a login would
+
+
+def test_a_proxy_command_that_needs_our_stdout(pyssh: Client, openssh: Server) -> None:
+    """The report goes there, and it can only be one of the two."""
+    pyssh.aim(openssh, "ProxyCommand -")
+    found = diagnosis(pyssh, "box")
+    assert (found["login"], stages(found)["reach"]["status"]) == ("perhaps", "asks")
+    assert "stdout" in found["summary"]
 
 
 def test_a_proxy_command_that_fails(pyssh: Client, openssh: Server) -> None:

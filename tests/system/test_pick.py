@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ import pytest
 from tests.system.clients import Client
 from tests.system.conftest import OpenScreen, OpenTerminal
 from tests.system.servers import Server
-from tests.system.terminals import Screen
+from tests.system.terminals import JOB, Screen
+from tests.system.test_asking import state_of
 from tests.system.waiting import wait_until
 
 pytestmark = pytest.mark.beyond_ssh
@@ -91,7 +93,7 @@ def test_ctrl_c_and_a_signal_end_the_process_with_the_terminal_as_it_was(
     pyssh: Client, terminal: OpenTerminal
 ) -> None:
     pyssh.aim_at_port(1)
-    for end in (signal.SIGINT, signal.SIGTERM):
+    for end in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         session = terminal("--pick")
         before = session.modes()
         session.expect("127.0.0.1 port 1")
@@ -102,6 +104,28 @@ def test_ctrl_c_and_a_signal_end_the_process_with_the_terminal_as_it_was(
             session.kill(end)
         assert session.wait() == -end
         assert session.modes() == before
+
+
+def test_stopped_and_continued(pyssh: Client, terminal: OpenTerminal) -> None:
+    pyssh.aim_at_port(1)
+    session = terminal(argv=[sys.executable, "-c", JOB, *pyssh.argv, "--pick"])
+    job = int(session.expect(r"job (\d+)")[1])
+    before = session.modes()
+    for by_key in (False, True):
+        session.expect("127.0.0.1 port 1")
+        wait_until(session.is_raw, "the keys to come one by one")
+        if by_key:
+            session.send("\x1a")
+        else:
+            os.kill(job, signal.SIGTSTP)
+        wait_until(lambda: state_of(job) == "T", "the stop")
+        assert session.modes() == before
+        os.kill(job, signal.SIGCONT)
+    session.expect("127.0.0.1 port 1")
+    wait_until(session.is_raw, "the keys to come one by one")
+    session.send("\x1b")
+    assert session.wait() == 255
+    assert session.modes() == before
 
 
 @pytest.mark.parametrize(("keys", "chosen"), [

@@ -326,18 +326,59 @@ def test_quotes(word: str, plain: tuple[str, str]) -> None:
         (["", "pyssh", "-e", "~"], ["words", "\\~"]),
         (["", "pyssh", "-e", "'~"], ["words", "~"]),
         (["", "pyssh", "-v"], ["words", "-v"]),
-        (["", "pyssh", "-i", "/etc/"], ["files 0"]),
-        (["", "pyssh", "-i/etc/"], ["files 2"]),
-        (["IdentityFile=", "pyssh", "-o", "IdentityFile=/e"], ["files 0"]),
-        (["", "pyssh", "-F", "n"], ["mixed 0", "none"]),
+        (["", "pyssh", "-i", "/etc/"], ["files"]),
+        (["IdentityFile=", "pyssh", "-o", "IdentityFile=/e"], ["files"]),
+        (["", "pyssh", "-F", "n"], ["mixed", "none"]),
         (["", "pyssh", "host", ""], ["command 2"]),
         (["", "pyssh", ">", "out", "host", "2>", "err", "ls"], ["command 6"]),
-        (["", "pyssh", "host", ">", ""], ["files 0"]),
+        (["", "pyssh", "host", ">", ""], ["files"]),
         (["", "pyssh", "-Q", "nothing"], ["nospace"]),
     ],
 )  # fmt: skip
 def test_what_bash_is_told(words: list[str], lines: list[str]) -> None:
     assert shells.bash(words).splitlines() == lines
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        (r"a\$\(touch\ x\),localh", r"a\$\(touch\ x\),localhost"),
+        (r'"a\$(touch x),localh', r"a\$(touch x),localhost"),
+        ("'a$(touch x),localh", "a$(touch x),localhost"),
+        ("$GATE,localh", "$GATE,localhost"),
+        ('a,"localh', "localhost"),
+        ("lo'calh", "calhost"),
+        (r"""'a'\''b,localh""", r"""b,localhost"""),
+        ('"a,l"ocalh', '"a,"localhost'),
+        ('a,"l"ocalh', "a,localhost"),
+    ],
+)
+def test_what_stands_before_stays_quoted_for_bash(typed: str, shown: str, tmp_path: Path) -> None:
+    """What a person has kept a shell from acting on is not given back to it to act on."""
+    config = tmp_path / "config"
+    config.write_text("Host localhost\n")
+    assert shells.bash(["", "pyssh", f"-F{config}", "-J", typed]).splitlines() == ["nospace", shown]
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("-i{}/g", r"-i{}/g\`touch\ x\`"),
+        ("-i{}/v", r"-i{}/v\$\(touch\ x\)"),
+        ('"-i{}/v', r"-i{}/v\$(touch x)"),
+        ("'-i{}/v", "-i{}/v$(touch x)"),
+        ("'-i{}/m", r"""-i{}/m'\''q"""),
+        (r"-i{}/\;", r"-i{}/\;\;touch\ x/"),
+    ],
+)
+def test_names_of_files_behind_a_flag_are_quoted_for_bash(typed: str, shown: str, tmp_path: Path) -> None:
+    """bash itself leaves alone what may be a variable or a command in a word that is no file's name."""
+    for name in ("g`touch x`", "v$(touch x)", "m'q", "w\x1b[31m"):
+        (tmp_path / name).touch()
+    (tmp_path / ";;touch x").mkdir()
+    first, *lines = shells.bash(["", "pyssh", typed.format(tmp_path)]).splitlines()
+    assert (first, lines) == ("nospace" if shown.endswith("/") else "words", [shown.format(tmp_path)])
+    assert len(shells.bash(["", "pyssh", f"-i{tmp_path}/"]).splitlines()) == 5
 
 
 def test_case_of_what_was_typed_is_kept_for_bash() -> None:
@@ -351,6 +392,7 @@ def test_what_zsh_is_told() -> None:
     lines = shells.zsh(["pyssh", "-o", "Compression="]).splitlines()
     assert lines == ["12", "words", "values", "Compression", "Compression", "2 0 0", "yes", "no"]
     assert shells.zsh(["pyssh", "-c", "aes128-ctr,"]).splitlines()[:2] == ["11", "joined"]
+    assert shells.zsh(["pyssh", "-c", r"\aes128\-ctr,"]).splitlines()[0] == "13"  # as typed
     assert shells.zsh(["pyssh", "host", ""]) == "0\ncommand 2\n"
     lines = shells.zsh(["pyssh", "-o", ""]).splitlines()
     assert lines[5] == f"0 {len(tables.KEYWORDS)} 0"

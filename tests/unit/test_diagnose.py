@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from pyssh_cli.client.diagnose import Request, _Examination
 from pyssh_cli.client.diagnose import facts as f
-from pyssh_cli.client.diagnose.report import WIDTH, Report
+from pyssh_cli.client.diagnose.report import MAX_TEXT, WIDTH, Report
 from pyssh_cli.client.diagnose.verdict import judge
 from pyssh_cli.colour import Paint, wants_colour
 from pyssh_cli.config.options import Options
@@ -148,8 +149,30 @@ def test_all_that_is_offered_is_switched_off_here(options: Options) -> None:
 
 
 def test_methods_that_nobody_knows(options: Options) -> None:
-    assert verdict(options, identity(), methods=("pidgin",)).login == "no"
-    assert verdict(options, identity(), methods=()).login == "no"
+    for methods in (("pidgin",), ()):
+        found = verdict(options, identity(), methods=methods)
+        assert found.login == "no"
+        assert "no way to log in that pyssh knows" in (found.advice or "")
+
+
+def test_keys_that_could_not_be_asked_about(options: Options) -> None:
+    """That a server falls silent says nothing against the keys that it was not asked about."""
+
+    def with_warning(*identities: f.IdentityFacts, **given: Any) -> f.Verdict:
+        one = hop(*identities, **given)
+        silent = one.stages[-1]._replace(status="warning", problem="it fell silent", advice="see its log")
+        return judge(options, (), (one._replace(stages=(*one.stages[:-1], silent)),))
+
+    found = with_warning(identity(answer=None), methods=("publickey",))
+    assert (found.login, found.advice, found.command) == ("no", "see its log", None)
+    assert found.summary == "a login would fail: login: it fell silent"
+    assert with_warning(identity(answer=None)).summary == "a login may fail: login: it fell silent"
+    assert with_warning(identity()).login == "yes"
+
+
+def test_root_may_be_kept_out_all_the_same(options: Options) -> None:
+    assert "PermitRootLogin" in verdict(options._replace(user="root"), identity()).summary
+    assert "PermitRootLogin" not in verdict(options, identity()).summary
 
 
 def test_other_proofs_may_do(options: Options) -> None:
@@ -290,6 +313,28 @@ def test_commands_are_whole_lines_to_be_copied(options: Options) -> None:
     long = "ssh-keygen -f /home/ann/.ssh/" + "x" * 90 + " -R box"
     one = connected()._replace(stages=(failed("version")._replace(command=f"{long}\nCiphers +x"),))
     assert whole(options, one)[-2:] == [f"  {long}", "  Ciphers +x"]
+
+
+def test_the_home_directory_is_shortened_where_a_path_begins(options: Options) -> None:
+    keys = [identity(name, answer="refused") for name in (f"{HOME}/k", f"/mnt{HOME}/k", f"{HOME}-not/k")]
+    text = "\n".join(whole(options, hop(*keys)))
+    for expected in ("refused: ~/k", f"refused: /mnt{HOME}/k", f"refused: {HOME}-not/k"):
+        assert expected in text
+
+
+def test_no_end_of_words_buries_the_verdict(options: Options) -> None:
+    much = "all this " * 10000
+    one = hop(identity(much, problem=much), methods=("publickey", *much.split()), banner=much)
+    one = one._replace(stages=(stage("version", f.Version(much, much, much)), *one.stages))
+    assert len("\n".join(whole(options, one))) < 20 * MAX_TEXT
+
+
+def test_a_mistake_of_our_own_fails_a_stage_and_nothing_else() -> None:
+    examination = _Examination(Request("box", Settings(), None, None), Log(), None, colour=False)
+    found = examination._stage("version", lambda: dict[str, str]()["it"])
+    assert found is not None
+    assert (found.status, found.problem) == ("failed", "internal error: KeyError: 'it'")
+    assert json.loads(json.dumps(f.as_json((found,))))["version"]["facts"] is None
 
 
 def test_weaknesses_and_their_changes(options: Options) -> None:

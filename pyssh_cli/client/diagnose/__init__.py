@@ -19,7 +19,7 @@ from pyssh_cli.client.diagnose import facts as f
 from pyssh_cli.client.diagnose import local
 from pyssh_cli.client.diagnose.local import StageProblem
 from pyssh_cli.client.diagnose.probe import Notes
-from pyssh_cli.client.diagnose.report import Report
+from pyssh_cli.client.diagnose.report import Report, shortened
 from pyssh_cli.client.diagnose.stages import STAGES
 from pyssh_cli.client.diagnose.trip import Trip
 from pyssh_cli.client.diagnose.verdict import judge
@@ -29,7 +29,7 @@ from pyssh_cli.colour import Paint
 from pyssh_cli.config.passes import local_person
 from pyssh_cli.config.resolve import refuse_unsupported, resolve
 from pyssh_cli.errors import ConfigError, PysshError
-from pyssh_cli.log import printable
+from pyssh_cli.log import DEBUG1, printable
 from pyssh_cli.net.names import SystemNetwork
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class _Examination:
         self._stages: list[f.Stage] = []
         self._hops: list[f.Hop] = []
         self._trips: list[Trip] = []
+        self._deaf_agent: str | None = None
+        """The agent that did not answer: it is not waited for again at each host."""
 
     def run(self) -> f.Diagnosis:
         began = monotonic()
@@ -139,8 +141,15 @@ class _Examination:
             text = str(error) if isinstance(error, PysshError) else error.strerror or str(error)
             found, status = None, "failed"
             problem = " ".join("; ".join([*said[-3:], text]).split())
+        except Exception as error:  # a mistake of ours: what has been found is worth telling all the same
+            found, status, problem = None, "failed", f"internal error: {type(error).__name__}: {error}"
+            if self._notes.enabled(DEBUG1):
+                from traceback import format_exc
+
+                self._notes.debug1(format_exc())
         took = 1000 * (monotonic() - began)
-        stage = f.Stage(name, status, took, _clean(problem), _clean(advice), _clean(command, newlines=True), found)
+        typed = printable(command, newlines=True) or None  # whole: it is to be copied
+        stage = f.Stage(name, status, took, _clean(problem), _clean(advice), typed, found)
         self._tell(self._report.stage(stage))
         return stage
 
@@ -152,7 +161,10 @@ class _Examination:
         if not way:
             return way
         options = way[-1].options
-        self._add(self._stage("agent", lambda: local.agent(options, self._notes)))
+        agent = self._stage("agent", lambda: local.agent(options, self._notes))
+        self._add(agent)
+        if agent and agent.status != "ok":
+            self._deaf_agent = options.identity_agent
         if options.local_forwards or options.remote_forwards:
             self._add(self._stage("forwards", lambda: local.forwards(options, self._notes)))
         return way
@@ -184,10 +196,11 @@ class _Examination:
                 handed_on = HandedOn(request.config_file, level, options.proxy if given else None)
                 legs = way_to(legs[0], handed_on)
         except ConfigError as error:
-            said = "; ".join(self._notes.take())
-            raise StageProblem(
-                said or str(error), "mend that line: ssh_config(5) tells what may stand there"
-            ) from None
+            said = "; ".join(self._notes.take()) or str(error)
+            advice = "mend that line: ssh_config(5) tells what may stand there"
+            if said.startswith("Can't open"):
+                advice = "check the name of that file (-F), and whose it is"
+            raise StageProblem(said, advice) from None
         way += legs
         return local.configuration(settings, request.config_file, local_person().pw_dir)
 
@@ -198,6 +211,8 @@ class _Examination:
         outer: Trip | None = None
         for number, leg in enumerate(way):
             is_last = number == len(way) - 1
+            if leg.options.identity_agent == self._deaf_agent:
+                leg = leg._replace(options=leg.options._replace(identity_agent=None))  # noqa: PLW2901
             trip = Trip(leg, self._notes, outer, is_last=is_last)
             self._trips.append(trip)
             self._hops.append(self._hop(trip, alone=len(way) == 1))
@@ -221,5 +236,5 @@ class _Examination:
         return hop._replace(stages=tuple(stages))
 
 
-def _clean(text: str, *, newlines: bool = False) -> str | None:
-    return printable(text, newlines=newlines) or None
+def _clean(text: str) -> str | None:
+    return shortened(printable(text)) or None

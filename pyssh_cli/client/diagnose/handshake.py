@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 from collections.abc import Iterable
 
 from pyssh_cli.client.diagnose import facts as f
 from pyssh_cli.client.diagnose.local import StageProblem
 from pyssh_cli.client.diagnose.software import why_old
-from pyssh_cli.client.diagnose.trip import Trip
+from pyssh_cli.client.diagnose.trip import TooSlow, Trip, plain
+from pyssh_cli.client.hints import in_place_of_a_version
 from pyssh_cli.config.tokens import TOKEN_RULES
-from pyssh_cli.errors import HostKeyError, NegotiationError, ProtocolError, PysshError
+from pyssh_cli.errors import HostKeyError, KeyFileError, NegotiationError, ProtocolError, PysshError
 from pyssh_cli.keys.algorithms import PLAIN_KEY_ALGORITHMS
 from pyssh_cli.keys.public import PublicKey
 from pyssh_cli.log import printable
@@ -34,7 +37,10 @@ _MARKS = frozenset({EXT_INFO_CLIENT, EXT_INFO_SERVER, STRICT_CLIENT, STRICT_SERV
 
 def version(trip: Trip) -> f.Version:
     """The server's version line (RFC 4253 section 4.2)."""
-    trip.probe = probe = trip.started()
+    try:
+        trip.probe = probe = trip.started()
+    except PysshError as error:
+        raise _not_begun(trip, error) from None
     transport = probe.transport
     transport.prepare()
     try:
@@ -48,16 +54,33 @@ def version(trip: Trip) -> f.Version:
     return f.Version(line, software, why_old(line))
 
 
+def _not_begun(trip: Trip, error: PysshError) -> StageProblem:
+    """Something here keeps us from saying a word: what is known of hosts is read before that."""
+    text = "; ".join([*trip.notes.take(), plain(error)])
+    if isinstance(error, KeyFileError):
+        return StageProblem(text, "mend that file: UserKnownHostsFile or GlobalKnownHostsFile names it")
+    if isinstance(error, HostKeyError):
+        return StageProblem(text, _BY_HAND)
+    return StageProblem(text, "mend that here: it has nothing to do with the server")
+
+
+_BY_HAND = "run the KnownHostsCommand by hand: it should print lines of known_hosts, and exit with 0"
+
+
 def _no_version(trip: Trip, error: PysshError) -> StageProblem:
     """No version line comes: what that may mean."""
-    o, said, command = trip.options, trip.words(error), ""
+    o, said, command, heard = trip.options, trip.words(error), "", ""
+    if isinstance(error, TooSlow) and trip.probe:
+        heard = in_place_of_a_version(trip.probe.transport.lines_before_version, "")
+    if heard:
+        said = f"no version of the server's came within {trip.limit:g} seconds{heard}"
     if o.proxy_command:
         advice = "run the ProxyCommand by hand, it should print the server's version line:"
         letters = TOKEN_RULES["proxycommand"].letters or ""
         command = o.tokens.expand(o.proxy_command, allowed=letters, where="ProxyCommand")
     elif "HTTP" in said:
         advice = f"find out which port SSH listens on there; Port (-p) is {o.port} here"
-    elif "not an SSH server" in said or "but:" in said:
+    elif heard or "not an SSH server" in said or "but:" in said:
         advice = "check host and port: something else answers there, or says why it does not want us"
     elif "within" in said:
         advice = "something that is no SSH server may listen there, or sshd is stuck: look at its machine"
@@ -95,8 +118,8 @@ def key_exchange(trip: Trip) -> f.KeyExchange:
         advice = "see the server's log"
         if isinstance(failure, ProtocolError):
             advice = f"{GARBLED}, or it is no SSH server: try from elsewhere"
-        elif "within" in text:
-            advice = "a path that loses large packets does this: try a smaller MTU, on a VPN above all"
+        elif isinstance(failure, TooSlow):
+            advice = _SMALLER_PACKETS
         raise StageProblem(text, advice) from None
     offer = probe.offer.proposal(first=True)
     ours, theirs = _lists(offer), _lists(transport.server_offer)
@@ -107,11 +130,29 @@ def key_exchange(trip: Trip) -> f.KeyExchange:
         raise _nothing_in_common(trip, said, error) from None
     said = said._replace(agreed=f.Agreed(*both[:8]), post_quantum=KEX[both.kex].post_quantum)
     if failure:
-        text = trip.words(failure)
-        why = "large packets may be lost on the way (MTU)" if "within" in text else "see the server's log"
-        advice = f"{why}; try a method with small messages, by adding:"
-        raise StageProblem(text, advice, said, command="-o KexAlgorithms=curve25519-sha256")
+        raise _not_finished(trip, said, both.kex, failure)
     return said
+
+
+_SMALLER_PACKETS = "a path that loses large packets does this: try a smaller MTU, on a VPN above all"
+
+_SMALL_KEX = ("curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256")
+"""Key exchange methods with messages that fit into any packet."""
+
+
+def _not_finished(trip: Trip, said: f.KeyExchange, kex: str, failure: PysshError) -> StageProblem:
+    """Both sides have agreed, and then it does not go on. A smaller method may, if there is one."""
+    slow = isinstance(failure, TooSlow)
+    small = None if kex in _SMALL_KEX else next((name for name in _SMALL_KEX if name in said.server.kex), None)
+    if small is None:
+        return StageProblem(trip.words(failure), _SMALLER_PACKETS if slow else "see the server's log", said)
+    why = "large packets may be lost on the way (MTU)" if slow else "see the server's log"
+    add, command = "by adding", f"-o KexAlgorithms={small}"
+    if not trip.is_last:  # -o is not for hops
+        add, command = f"in ssh_config, for Host {trip.leg.name} alone", f"KexAlgorithms {small}"
+    return StageProblem(
+        trip.words(failure), f"{why}; try a method with small messages, {add}:", said, command=command
+    )
 
 
 def _lists(offer: Proposal) -> f.Lists:
@@ -168,7 +209,7 @@ def host_key(trip: Trip) -> f.HostKey:
     if found.outcome == "asked" and (batch or not trip.is_last):
         why = "BatchMode asks nobody" if batch else "a login would ask about it, and --diagnose asks nobody"
         raise StageProblem(
-            f"the key is not known, and {why}",
+            f"the key is not known, and {why}{_not_read(trip)}",
             f"compare the fingerprint with the host's own, then log in to {trip.leg.name} once and answer yes",
             found,
             status="failed" if batch else "asks",
@@ -185,7 +226,18 @@ def host_key(trip: Trip) -> f.HostKey:
             found,
             status="warning",
         )
+    if found.known == "unknown" and (said := _not_read(trip)):
+        raise StageProblem(
+            f"the key is not known{said}", "mend that: the host may well be known there", found, status="warning"
+        )
     return found
+
+
+def _not_read(trip: Trip) -> str:
+    """What is there of the files of known hosts and could not be read, in a parenthesis behind a blank."""
+    notes = trip.probe.examiner.known_hosts.notes if trip.probe else []
+    notes = [note for note in notes if not note.endswith(os.strerror(errno.ENOENT))]
+    return f" ({notes[0]})" if notes else ""
 
 
 def _host_key_facts(trip: Trip, key: PublicKey, *, refused: bool) -> f.HostKey:
@@ -237,11 +289,18 @@ def _refused(trip: Trip, found: f.HostKey, failure: PysshError) -> StageProblem:
             f"{found.address_line} has another key for the host's address",
             "the address may have been another host's; if so:",
             found,
-            command=_forget(trip.probe.examiner.address if trip.probe else "", None),
+            command=_forget(trip.probe.examiner.address if trip.probe else "", _file_of_address(trip)),
+        )
+    if found.known == "unknown" and not trip.options.user_known_hosts_files:
+        return StageProblem(
+            "the key is not known, and UserKnownHostsFile none lets no host become known",
+            f"get the host's key from who runs it, and add it for {name} to a file that UserKnownHostsFile names",
+            found,
         )
     if found.known == "unknown":
         return StageProblem(
-            "the key is not known, and the configuration has unknown ones refused (StrictHostKeyChecking)",
+            "the key is not known, and the configuration has unknown ones refused (StrictHostKeyChecking)"
+            + _not_read(trip),
             f"get the host's key from who runs it, and add it for {name} to known_hosts",
             found,
         )
@@ -249,7 +308,18 @@ def _refused(trip: Trip, found: f.HostKey, failure: PysshError) -> StageProblem:
     text = str(failure)
     if isinstance(failure, HostKeyError) and said:
         text = said[-1].split("\n", 1)[0]
-    return StageProblem(" ".join(text.split()), "ask whoever runs the host", found)
+    advice = "ask whoever runs the host"
+    if isinstance(failure.__cause__, KeyFileError):
+        advice = "see to it that all of RevokedHostKeys can be read, or take it out: until then no host is trusted"
+    elif trip.options.known_hosts_command and "KnownHostsCommand" in str(failure):
+        advice = _BY_HAND
+    return StageProblem(" ".join(text.split()), advice, found)
+
+
+def _file_of_address(trip: Trip) -> str | None:
+    """Where the key is that is known for the address."""
+    entry = trip.probe.examiner.address_entry if trip.probe else None
+    return entry.file if entry else None
 
 
 def _forget(name: str, file: str | None) -> str:

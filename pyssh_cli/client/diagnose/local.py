@@ -49,7 +49,16 @@ def configuration(settings: Settings, config_file: str | None, home: str) -> Con
         blocks = {b.line: b.text for b in settings.blocks if b.path == path and b.applies}
         shown = tuple(f"{line}: {printable(text)}" for line, text in sorted(blocks.items()))
         files.append(File(printable(path), os.access(path, os.R_OK), shown))
-    return Configuration(tuple(files))
+    found = Configuration(tuple(files))
+    closed = next((path for path in paths if os.path.lexists(path) and not os.access(path, os.R_OK)), None)
+    if closed:  # a login passes over it without a word
+        raise StageProblem(
+            f"{closed} is there, and cannot be read",
+            "mend that: see whose it is (ls -lL)",
+            found,
+            status="warning",
+        )
+    return found
 
 
 def agent(options: Options, log: Log) -> Agent:

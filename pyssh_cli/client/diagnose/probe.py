@@ -87,8 +87,9 @@ class Examiner(HostTrust):
     def _check_revoked(self, key: PublicKey) -> None:
         try:
             super()._check_revoked(key)
-        except HostKeyError:
-            self.known = "revoked"
+        except HostKeyError as error:
+            if error.__cause__ is None:  # else a list cannot be read
+                self.known = "revoked"
             raise
 
     def _is_trusted_by_dns(self, key: PublicKey) -> bool:
@@ -196,11 +197,12 @@ class Inquiry(Authenticator):
         return False
 
     def _on_success(self) -> None:
-        if self._key is None:
-            self.lets_anybody_in = True
-            self._gather()
-        else:
+        if self._ways:  # a proof
             self._answered("logged in")
+        else:  # "none" was enough, or the name of a key
+            self.lets_anybody_in = True
+            if self._key is None:
+                self._gather()
         self.done = True
 
     def _on_answer(self, failure: ua.Failure) -> None:
@@ -395,14 +397,19 @@ class Probe(Connection):
 
 class WatchedChannel(JumpChannel):
     """The channel to the next host; `opened` tells that the host before has connected it, `refused` with which
-    words it has not, and whether it may not (RFC 4254 section 5.1)."""
+    words it has not, and whether it may not (RFC 4254 section 5.1), `lost` that it has gone itself."""
 
     opened = False
+    lost = False
     refused: tuple[str, bool] | None = None
 
     def _begin(self) -> None:
         self.opened = True
         super()._begin()
+
+    def connection_ended(self) -> None:
+        self.lost = True
+        super().connection_ended()
 
     def _refused(self, event: ch.OpenRefused) -> NetworkError:
         self.refused = printable(event.message) or ch.OPEN_FAILURES.get(event.reason, ""), event.reason == 1

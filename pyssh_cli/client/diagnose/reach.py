@@ -122,6 +122,13 @@ def _by_proxy(trip: Trip) -> f.Way:
     from pyssh_cli.client.proxy import reach as connect
 
     o = trip.options
+    if o.proxy_command == "-":
+        raise StageProblem(
+            "the connection would come by stdin and stdout (ProxyCommand -), and stdout is for what is found",
+            "have ProxyCommand connect by itself, for the diagnosis",
+            f.Way("command", "-", ()),
+            status="asks",
+        )
     if o.proxy_command:
         by, through = "command", printable(o.proxy_command)
         advice = "run the ProxyCommand by hand: it should print the server's version line"
@@ -152,9 +159,13 @@ def _by_jump(trip: Trip) -> f.Way:
     channel.authenticated()
     outer.probe.flush()
     try:
-        trip.run_until(lambda: channel.opened, f"{name} did not connect us to {o.hostname}")
+        trip.run_until(lambda: channel.opened or channel.lost, f"{name} did not connect us to {o.hostname}")
     except NetworkError as error:
         raise _not_passed_on(name, o, channel.refused, error, way) from None
+    if not channel.opened:
+        raise StageProblem(
+            f"{name} closed the connection when asked for one to {o.hostname}", f"see the log of {name}", way
+        )
     trip.carrier = channel
     return way
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -40,6 +41,9 @@ _VERDICTS: dict[str, tuple[Role, str]] = {
 
 MAX_MISSING = 6
 """Keys that are not there, by name; the rest is not told."""
+
+MAX_TEXT = 1024
+"""Characters of one thing that is told. A server can say so much that nobody would find the verdict."""
 
 
 class Report:
@@ -109,7 +113,7 @@ class Report:
             ]
         if found.command:
             # Whole, and with its paths, to be copied.
-            lines += [self._paint("strong", f"  {row}") for row in found.command.split("\n")]
+            lines += [self._paint("strong", f"  {printable(row)}") for row in found.command.split("\n")]
         return lines
 
     def _change(self, weakness: f.Weakness) -> list[str]:
@@ -124,8 +128,11 @@ class Report:
 
     def _short(self, text: str) -> str:
         """Text, clean, with the home directory as `~`."""
-        text = printable(text)
-        return text.replace(f"{self._home}/", "~/") if len(self._home) > 1 else text
+        text = shortened(printable(text))
+        if len(self._home) < 2:
+            return text
+        # Where a path begins, not where the same names stand in the middle of one.
+        return re.sub(rf"(?<![^\s\"'(=,:]){re.escape(self._home)}/", "~/", text)
 
     # The stages' bodies ------------------------------------------------------------------------------------------
 
@@ -269,6 +276,11 @@ _BODIES: dict[str, Callable[[Report, Any], Iterator[str]]] = {
     "authentication": Report.authentication,
     "round_trip": Report.round_trip,
 }
+
+
+def shortened(text: str) -> str:
+    """As much of a text as is told of one thing."""
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 4]} ..."
 
 
 def _is_setting(change: str) -> bool:

@@ -27,7 +27,7 @@ BOUNDS = (
     Bound("OpenSSH_for_Windows_", (0,), (8, 1), "OpenSSH for Windows before 8.1 is out of support"),
     Bound("dropbear_", (0,), (2016, 74), "Dropbear before 2016.74 can be broken into"),
     Bound(
-        "dropbear_", (2016, 74), (2020, 79), "Dropbear before 2020.79 has only RSA host keys and SHA-1 signatures"
+        "dropbear_", (2016, 74), (2020, 79), "Dropbear before 2020.79 has no Ed25519, and signs by RSA with SHA-1"
     ),
     Bound("libssh_", (0, 6), (0, 7, 6), "libssh 0.6 to 0.7.5 lets anybody in (CVE-2018-10933)"),
     Bound("libssh-", (0, 6), (0, 7, 6), "libssh 0.6 to 0.7.5 lets anybody in (CVE-2018-10933)"),

@@ -85,4 +85,4 @@ class Trip:
 def plain(error: PysshError) -> str:
     """An error without the prefix that scripts look for, on one line."""
     text = str(error).removeprefix("ssh: ").replace(UNKNOWN_PEER, "the ProxyCommand")
-    return " ".join(text.split("\n"))
+    return "; ".join(text.split("\n"))

@@ -57,7 +57,14 @@ def judge(options: Options | None, stages: tuple[Stage, ...], hops: tuple[Hop, .
     asks = ["to confirm the host key"] if host_key and host_key.outcome == "asked" else []
     if host_key and host_key.known in {"changed", "revoked"}:  # StrictHostKeyChecking no: no secret goes there
         options = options._replace(password_authentication=False, kbd_interactive_authentication=False)
-    return by_methods(options, found, asks)
+    verdict = by_methods(options, found, asks)
+    stage = next(stage for stage in hop.stages if stage.name == "authentication")
+    sure = verdict.login in {"yes", "asks"} or any(each.answer == "accepted" for each in found.identities)
+    if stage.status == "warning" and not sure:  # what was not asked is not to be blamed
+        may = "would" if verdict.login == "no" else "may"
+        summary = f"a login {may} fail: {title_of(stage)}: {stage.problem}"
+        verdict = verdict._replace(summary=summary, advice=stage.advice, command=stage.command)
+    return verdict
 
 
 def by_methods(options: Options, found: Authentication, asks: Sequence[str] = ()) -> Verdict:
@@ -75,7 +82,10 @@ def by_methods(options: Options, found: Authentication, asks: Sequence[str] = ()
             asks = [*asks, _ASKS[key.needs].format(key.name)]
         if key.answer is None:
             return Verdict("perhaps", f"{key.name} cannot be looked into without its passphrase", tuple(asks))
-        return Verdict("asks" if asks else "yes", f"a login would work, with {_called(key)}", tuple(asks))
+        # Whether root may log in at all, sshd looks at only when the key has been proved.
+        unless = ", unless PermitRootLogin forbids it" if options.user == "root" else ""
+        summary = f"a login would work, with {_called(key)}{unless}"
+        return Verdict("asks" if asks else "yes", summary, tuple(asks))
     advice, command = _advice(options, found, enabled)
     if found.limit is None:
         if "gssapi-with-mic" in enabled and _has_tickets(options):
@@ -154,6 +164,8 @@ def _advice(options: Options, found: Authentication, enabled: list[str]) -> tupl
     offered = found.methods or ()
     if not enabled:
         switched = ", ".join(SWITCHES[name] for name in offered if name in SWITCHES)
+        if not switched:
+            return "the server offers no way to log in that pyssh knows: ask whoever runs it", None
         return f"what the server offers is switched off here: see PreferredAuthentications, {switched}", None
     if found.limit is not None:
         return "offer only the right key: name it by IdentityFile or -i, and set IdentitiesOnly yes", None
