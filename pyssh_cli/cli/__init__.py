@@ -99,7 +99,7 @@ def perform(invocation: Invocation) -> int:
 
         if not pick(invocation):
             return FAILED
-    if invocation.diagnoses:
+    if invocation.diagnoses and not invocation.unsupported:
         return _diagnose(invocation)
     explaining = invocation.dump and invocation.debugging
     settings.wants_blocks = explaining

@@ -121,14 +121,18 @@ def _aside(look_up: Callable[[], list[Any]], log: Log, what: str) -> list[Any]:
 def why_not_found(error: OSError, where: str) -> str:
     """What the resolver says of a name that it does not find, and what to do about it; `where` is where the name
     comes from."""
+    return f"{error.strerror} ({cure(error) or f'check the spelling, and {where}'})"
+
+
+def cure(error: OSError) -> str:
+    """What to do about the resolver's word, where that is more than to check the name; else nothing."""
     import socket
 
-    hints = {
+    return {
         socket.EAI_AGAIN: "no name server answers: check this machine's network, and /etc/resolv.conf",
         getattr(socket, "EAI_NODATA", None): "it has no address that is asked for: check -4, -6 and AddressFamily",
         getattr(socket, "EAI_ADDRFAMILY", None): "it is of another kind: check -4, -6 and AddressFamily",
-    }
-    return f"{error.strerror} ({hints.get(error.errno) or f'check the spelling, and {where}'})"
+    }.get(error.errno, "")
 
 
 def socket_address(address: str, port: int) -> tuple[int, Any]:

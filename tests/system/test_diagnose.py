@@ -92,6 +92,14 @@ def test_nothing_in_common_and_what_helps(pyssh: Client, sshd: StartServer) -> N
     assert diagnosis(pyssh, *found["command"].split(), "box")["login"] == "yes"
 
 
+def test_it_is_our_lists_that_are_old(pyssh: Client, openssh: Server) -> None:
+    pyssh.aim(openssh, "KexAlgorithms diffie-hellman-group14-sha1", "Ciphers aes128-cbc")
+    found = diagnosis(pyssh, "box")
+    assert failed(found)["name"] == "key_exchange"
+    assert found["command"] is None
+    assert failed(found)["advice"].startswith("take KexAlgorithms and Ciphers out of the configuration")
+
+
 # The host's key --------------------------------------------------------------------------------------------------
 
 

@@ -64,6 +64,12 @@ def web(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
+def page(connection: socket.socket) -> None:
+    """What an HTTP server says that takes our version line for a request of HTTP 0.9."""
+    connection.recv(1 << 16)
+    connection.sendall(b"<!DOCTYPE HTML>\n<html>\n<body>\n<p>Bad request.</p>\n</body>\n</html>\n")
+
+
 def noise(connection: socket.socket) -> None:
     connection.sendall(bytes(range(256)) * 400)
     silent(connection)
@@ -104,6 +110,7 @@ def endless(connection: socket.socket) -> None:
     (talkative, "version", 'within 2 seconds (it said "220 mail.example.com ESMTP")'),
     (drop, "version", "Connection closed by remote host"),
     (web, "version", "HTTP"),
+    (page, "version", "an HTTP server listens there"),
     (noise, "version", ""),
     (greeting, "version", r"go away \033]0;owned\007\377"),
     (only_a_version, "key_exchange", "did not finish the key exchange within 2 seconds"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pyssh_cli.client.diagnose import facts as f
 from pyssh_cli.client.diagnose.local import StageProblem
@@ -174,6 +174,14 @@ def _nothing_in_common(trip: Trip, said: f.KeyExchange, failure: PysshError) -> 
         problems[noun] = f"no {noun} in common: the server has only {', '.join(theirs) or 'none'}"
         usable[keyword] = next((each for each in table if each in theirs), None)
     said = said._replace(missing=missing)
+    strange = [keyword for keyword, name in usable.items() if name not in _defaults(keyword)]
+    if usable and not strange:
+        return StageProblem(
+            "; ".join(problems.values()),
+            f"take {' and '.join(usable)} out of the configuration or the command line here, which leave out what"
+            " the server has (pyssh -G -v shows where they are set)",
+            said,
+        )
     problem = "; ".join(problems.values()) or trip.words(failure)
     if not usable or None in usable.values():
         return StageProblem(problem, "update the server: it has nothing that pyssh has", said)
@@ -185,6 +193,14 @@ def _nothing_in_common(trip: Trip, said: f.KeyExchange, failure: PysshError) -> 
     command = "\n".join(f"{keyword} +{name}" for keyword, name in usable.items())  # -o is not for hops
     advice = f"update the server; until then, in ssh_config, for Host {trip.leg.name} alone:"
     return StageProblem(problem, advice, said, command=command)
+
+
+def _defaults(keyword: str) -> Sequence[str]:
+    """What that list has when nobody sets it."""
+    from pyssh_cli.config.algorithms import CIPHER, KEX_METHOD, KEY_ALGORITHM, MAC
+
+    kinds = {"KexAlgorithms": KEX_METHOD, "HostKeyAlgorithms": KEY_ALGORITHM, "Ciphers": CIPHER, "MACs": MAC}
+    return kinds[keyword].default if keyword in kinds else ()
 
 
 def host_key(trip: Trip) -> f.HostKey:

@@ -15,6 +15,7 @@ from pyssh_cli.client.way import Leg
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError, PysshError
 from pyssh_cli.log import printable
+from pyssh_cli.net.names import cure
 
 if TYPE_CHECKING:
     from pyssh_cli.net.tcp import Attempt
@@ -49,10 +50,10 @@ def names(trip: Trip) -> f.Names | None:
     found, failure = answers[0]
     if failure is not None:
         kind = {"inet": "IPv4 ", "inet6": "IPv6 "}.get(o.address_family, "")
-        raise StageProblem(
-            f"{o.hostname} has no {kind}address: {failure.strerror}",
-            "check the spelling, HostName in the configuration, and whether the name needs a VPN or a suffix",
+        otherwise = (
+            "check the spelling, HostName in the configuration, and whether the name needs a VPN or a suffix"
         )
+        raise StageProblem(f"{o.hostname} has no {kind}address: {failure.strerror}", cure(failure) or otherwise)
     trip.addresses = tuple(dict.fromkeys(found))
     return f.Names(printable(o.hostname), tuple(f.Address(a, _family(a)) for a in trip.addresses))
 
