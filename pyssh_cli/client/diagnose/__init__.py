@@ -196,9 +196,10 @@ class _Examination:
         for name in _NEEDED:
             import_module(name)  # what takes time here is not to be told of as the server's
         outer: Trip | None = None
+        agent = next((stage for stage in self._stages if stage.name == "agent"), None)
         for number, leg in enumerate(way):
             is_last = number == len(way) - 1
-            trip = Trip(leg, self._notes, outer, is_last=is_last)
+            trip = Trip(leg, self._notes, outer, is_last=is_last, agent=agent)
             self._trips.append(trip)
             self._hops.append(self._hop(trip, alone=len(way) == 1))
             if self._hops[-1].stages[-1].status in ENDS:

@@ -6,9 +6,11 @@ import shlex
 from collections.abc import Iterable
 
 from pyssh_cli.client.diagnose import facts as f
+from pyssh_cli.client.diagnose.certified import cure
 from pyssh_cli.client.diagnose.local import StageProblem
 from pyssh_cli.client.diagnose.software import why_old
 from pyssh_cli.client.diagnose.trip import Trip
+from pyssh_cli.client.trust import ListUnreadable
 from pyssh_cli.config.tokens import TOKEN_RULES
 from pyssh_cli.errors import HostKeyError, NegotiationError, ProtocolError, PysshError
 from pyssh_cli.keys.algorithms import PLAIN_KEY_ALGORITHMS
@@ -165,6 +167,8 @@ def host_key(trip: Trip) -> f.HostKey:
     if failure:
         raise _refused(trip, found, failure)
     batch = trip.leg.options.batch_mode
+    if found.outcome == "asked" and found.flaw and batch:
+        raise _flawed(trip, found)
     if found.outcome == "asked" and (batch or not trip.is_last):
         why = "BatchMode asks nobody" if batch else "a login would ask about it, and --diagnose asks nobody"
         raise StageProblem(
@@ -185,7 +189,15 @@ def host_key(trip: Trip) -> f.HostKey:
             found,
             status="warning",
         )
+    if found.flaw:
+        raise _flawed(trip, found, "warning")
     return found
+
+
+def _flawed(trip: Trip, found: f.HostKey, status: f.Status = "failed") -> StageProblem:
+    """The host's certificate, which should speak for its key, does not."""
+    name = trip.options.host_key_alias or trip.options.hostname
+    return StageProblem(found.flaw or "", cure(found.flaw or "", name), found, status=status)
 
 
 def _host_key_facts(trip: Trip, key: PublicKey, *, refused: bool) -> f.HostKey:
@@ -197,7 +209,8 @@ def _host_key_facts(trip: Trip, key: PublicKey, *, refused: bool) -> f.HostKey:
     outcome = "refused" if refused else "asked" if asks else "added" if examiner.adds else "accepted"
     certificate = None
     if key.is_certificate:
-        certificate = printable(key.certificate().describe(trip.options.fingerprint_hash))
+        said = printable(key.certificate().describe(trip.options.fingerprint_hash))
+        certificate = said.removeprefix(f"{key.fingerprint(trip.options.fingerprint_hash)}, ")
     other = examiner.address_entry
     offered = probe.transport.server_offer
     return f.HostKey(
@@ -213,6 +226,7 @@ def _host_key_facts(trip: Trip, key: PublicKey, *, refused: bool) -> f.HostKey:
         outcome=outcome,
         certificate=certificate,
         types=tuple(printable(name) for name in offered.host_key) if offered else (),
+        flaw=printable(examiner.flaw) or None,
     )
 
 
@@ -229,8 +243,14 @@ def _refused(trip: Trip, found: f.HostKey, failure: PysshError) -> StageProblem:
         )
     if found.known == "revoked":
         where = f"by {place}" if found.file else "by RevokedHostKeys"
+        advice = "do not connect; ask whoever runs the host for its new key"
+        return StageProblem(f"{_whose(trip)} is revoked {where}", advice, found)
+    if isinstance(failure, ListUnreadable):
+        why = " ".join(trip.notes.take()).rpartition(" in revoked keys file ")[2]
         return StageProblem(
-            f"the key is revoked {where}", "do not connect; ask whoever runs the host for its new key", found
+            f"a list of RevokedHostKeys cannot be read, which refuses every host: {why}",
+            "mend that file here, or take it out of RevokedHostKeys",
+            found,
         )
     if found.address_line:
         return StageProblem(
@@ -239,10 +259,13 @@ def _refused(trip: Trip, found: f.HostKey, failure: PysshError) -> StageProblem:
             found,
             command=_forget(trip.probe.examiner.address if trip.probe else "", None),
         )
+    if found.known == "unknown" and found.flaw:
+        return _flawed(trip, found)
     if found.known == "unknown":
         return StageProblem(
             "the key is not known, and the configuration has unknown ones refused (StrictHostKeyChecking)",
-            f"get the host's key from who runs it, and add it for {name} to known_hosts",
+            f"get the host's key from who runs it, and add it for {name} to known_hosts"
+            + (" (or its authority's, behind @cert-authority)" if found.certificate else ""),
             found,
         )
     said = trip.notes.take()
@@ -250,6 +273,18 @@ def _refused(trip: Trip, found: f.HostKey, failure: PysshError) -> StageProblem:
     if isinstance(failure, HostKeyError) and said:
         text = said[-1].split("\n", 1)[0]
     return StageProblem(" ".join(text.split()), "ask whoever runs the host", found)
+
+
+def _whose(trip: Trip) -> str:
+    """What a revocation is of: the host's key, or the authority of its certificate."""
+    entry = trip.probe.examiner.entry if trip.probe else None
+    offered = trip.probe.offered if trip.probe else None
+    key = PublicKey.parse(offered.host_key) if offered else None
+    if key is None or not key.is_certificate:
+        return "the key"
+    if entry is None:
+        return "the key, or the authority of its certificate,"
+    return "the authority of its certificate" if entry.key == key.certificate().ca else "the key"
 
 
 def _forget(name: str, file: str | None) -> str:
