@@ -42,9 +42,12 @@ MAX_PASSWORD_CHANGES = 16
 """New passwords that a server may turn down."""
 
 REFUSED = "refused"
-OTHER_PRINCIPALS = "; its certificate is for "
 BY_SHA2 = "; signed with SHA-2"
 """What came of a key, and what may be the reason: `refusal` knows what helps."""
+
+UNASKED = "nowhere to ask for it"
+NOT_ASKED_AGAIN = "refused without another question"
+"""What came of a password, or of answers: OpenSSH asks again, but not where it is the account that it refuses."""
 
 _ASKING = frozenset({"keyboard-interactive", "password"})
 """Methods that ask the person."""
@@ -97,6 +100,8 @@ class Authenticator:
         """What the server had said when these were last looked at: its algorithms, and the host key to bind to."""
         self._first = ""
         self._begun = False
+        self._has_answered = self._has_said = self._told = False
+        """Whether the server has answered anything, has said something for the person since, or even last."""
         self._gssapi: Gssapi | None = None
         self._hostbased: Hostbased | None = None
         self._method = "none"
@@ -109,7 +114,10 @@ class Authenticator:
         self._password_tries = 0
         self._password_changes = 0
         self._interactive_tries = 0
-        self._interactive_asked = True
+        self._interactive_asked = self._interactive_now = False
+        """Whether the server has asked anything by keyboard-interactive, ever and since it was last tried."""
+        self._interactive_unasked = False
+        """There was nobody to ask."""
         self._tried: dict[str, list[str]] = {}
         """What was tried, and what came of it each time: for the person, should it all be in vain."""
         self._pending = ""
@@ -198,7 +206,10 @@ class Authenticator:
             return True
         if isinstance(event, ua.Banner):
             self._show(event.message)
+            self._told = self._has_answered and bool(event.message.strip())
+            self._has_said |= self._told
         elif isinstance(event, ua.Failure):
+            self._has_answered, self._told = True, False
             self.goes_on = event.method == "none" and self._auth.is_waiting
             if not self.goes_on:
                 self._on_failure(event)
@@ -291,16 +302,29 @@ class Authenticator:
     def _how_refused(self, method: str) -> str:
         """What came of the last attempt: of a key, what of it the server may not have liked."""
         public = self._key.public if self._key and method.startswith("publickey") else None
+        if method == "keyboard-interactive" and self._interactive_unasked:
+            return UNASKED
+        if method == "keyboard-interactive" and self._interactive_asked and not self._interactive_now:
+            return NOT_ASKED_AGAIN
         if public is None:
             return REFUSED
         if public.is_certificate:
-            from pyssh_cli.client.host_key_warnings import shown_principals
+            from pyssh_cli.client.user_certificates import suspicion
 
-            certificate = public.certificate()
-            if certificate.principals and self._options.user not in certificate.principals:
-                return f"{REFUSED}{OTHER_PRINCIPALS}{shown_principals(certificate)}"
+            reason = suspicion(public.certificate(), self._options.user)
+            if reason:
+                return f"{REFUSED}; {reason}"
         old = self._server_sig_algs() is None and "ssh-rsa" not in self._options.pubkey_accepted_algorithms
         return f"{REFUSED}{BY_SHA2}" if old and public.type == "ssh-rsa" else REFUSED
+
+    def clue(self) -> str:
+        """What it may mean that the server hangs up now, without a word, for `hints.closed_in`: "told" if it has
+        said why, "account" if it took what proves the user, empty for nothing."""
+        unasked = self._method == "keyboard-interactive" and not self._interactive_now
+        account = unasked and self._interactive_asked
+        if self._told or (account and self._has_said):
+            return "told"
+        return "account" if account else ""
 
     def disconnected(self, words: str) -> None:
         """The server hangs up with these words (SSH_MSG_DISCONNECT) before it has let the user in."""
@@ -492,7 +516,7 @@ class Authenticator:
         self._password_tries += 1
         password = self._questions.ask_secret(f"{self._asker}'s password: ")
         if password is None:
-            self._note("nowhere to ask for it" if self._questions.unasked else "no answer", "password")
+            self._note(UNASKED if self._questions.unasked else "no answer", "password")
             return False
         self._method = "password"
         self._attempt("password")
@@ -522,17 +546,21 @@ class Authenticator:
     # keyboard-interactive (RFC 4256) ----------------------------------------------------------------------------
 
     def _try_interactive(self) -> bool:
-        if self._interactive_tries >= self._options.number_of_password_prompts or not self._interactive_asked:
+        if self._interactive_tries >= self._options.number_of_password_prompts or self._interactive_unasked:
+            return False
+        if self._interactive_tries and not self._interactive_asked:
             return False
         self._interactive_tries += 1
-        self._interactive_asked = False
+        self._interactive_now = False
         self._method = "keyboard-interactive"
         self._attempt("keyboard-interactive")
         self._auth.keyboard_interactive(self._options.kbd_interactive_devices)
         return True
 
     def _on_questions(self, wanted: ua.AnswersWanted) -> None:
-        self._interactive_asked = True
+        words = not wanted.prompts and bool((wanted.name + wanted.instruction).strip())
+        self._has_said |= words and self._interactive_now  # PAM's, of an answer
+        self._interactive_asked = self._interactive_now = True
         for text in (wanted.name, wanted.instruction):
             self._show(text)
         self._rounds += 1
@@ -547,4 +575,5 @@ class Authenticator:
             question = "\n".join(f"({self._asker}) {line}" for line in prompt.text.split("\n"))
             ask = self._questions.ask_line if prompt.echo else self._questions.ask_secret
             answers.append(ask(question) or "")
+            self._interactive_unasked = bool(self._questions.unasked)
         self._auth.answer(answers)

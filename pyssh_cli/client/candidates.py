@@ -23,6 +23,9 @@ Bother = Literal["never", "perhaps", "surely"]
 Need = Literal["nothing", "passphrase", "touch", "pin"]
 Source = Literal["file", "agent", "certificate", "token"]
 
+SK_VERIFICATION = 0x04
+"""The flag of a security key that wants a PIN for each signature (OpenSSH's PROTOCOL.u2f)."""
+
 
 class Candidate:
     """One key that may be tried. `public` is None for a file that must be opened to know, or that is no key."""
@@ -56,6 +59,9 @@ class Candidate:
         for candidate in self.before:
             candidate.prepare()
         self.before.clear()
+
+    def examine(self) -> None:
+        """See whether it could sign, as far as that shows without asking anybody. Raises PysshError."""
 
     def sign(self, algorithm: str, data: bytes) -> bytes:  # noqa: ARG002
         """The signature blob. Raises PysshError when it cannot be made."""
@@ -151,7 +157,21 @@ class FileCandidate(Candidate):
 
     @property
     def needs(self) -> Need:
-        return "passphrase" if self._locked else super().needs
+        """For a security key a PIN, too, as its file tells once it is loaded."""
+        if self._locked:
+            return "passphrase"
+        security_key = self._key.security_key if self._key else None
+        return "pin" if security_key and security_key.flags & SK_VERIFICATION else super().needs
+
+    def examine(self) -> None:
+        """Load it, if it is not locked."""
+        if self._locked:
+            return
+        key = self.load()
+        if key.security_key:
+            from pyssh_cli.client.security_keys import check_provider
+
+            check_provider(self._options)
 
     def forget(self) -> None:
         super().forget()
@@ -252,10 +272,8 @@ class CertificateCandidate(Candidate):
     def needs(self) -> Need:
         return self._signer.needs
 
-    def load(self) -> None:
-        """See whether the private key can be had, where it is in a file. Raises KeyFileError."""
-        if isinstance(self._signer, FileCandidate):
-            self._signer.load()
+    def examine(self) -> None:
+        self._signer.examine()
 
     def sign(self, algorithm: str, data: bytes) -> bytes:
         assert self.public is not None

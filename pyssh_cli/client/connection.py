@@ -226,7 +226,8 @@ class Connection:
         if stage == "banner":
             hint = hints.in_place_of_a_version(self.transport.lines_before_version, self._carrier.hint)
         else:
-            hint = hints.closed_in(stage, self._options.user, self.socket)
+            clue = self._authenticator.clue() if self._authenticator else ""
+            hint = hints.closed_in(stage, self._options.user, self.socket, clue, monotonic() - self.since)
         raise NetworkError(hints.hung_up(self.peer, error, stage, hint))
 
     def _is_over(self) -> bool:

@@ -109,7 +109,7 @@ class Gssapi:
                 self._context = self._new_context(mechanism)
                 self._first_token = self._context.step() or b""
             except (self._library.exceptions.GSSError, UnicodeError) as error:  # a name may be no UTF-8
-                self.problem = f"not tried: {_words(error)}"
+                self.problem = self.problem or f"not tried: {reason_of(error)}"  # Kerberos's, which comes first
                 self._log.debug1(f"GSSAPI: {_words(error)}")
                 continue
             self._mechanism = bytes((_OID_TAG, len(elements))) + elements
@@ -130,7 +130,7 @@ class Gssapi:
         try:
             found = {mechanism.dotted_form: mechanism for mechanism in gssapi.raw.indicate_mechs()}
         except gssapi.exceptions.GSSError as error:
-            self.problem = f"not tried: {_words(error)}"
+            self.problem = f"not tried: {reason_of(error)}"
             self._log.debug1(f"GSSAPI: {_words(error)}")
             return []
         found.pop(_SPNEGO, None)
@@ -140,10 +140,7 @@ class Gssapi:
         """A context for the server's host, as the person GSSAPIClientIdentity names. Raises GSSError."""
         library = self._library
         server = library.Name(f"host@{self._server()}", library.NameType.hostbased_service)
-        credentials = None
-        if self._options.gssapi_client_identity is not None:
-            client = library.Name(self._options.gssapi_client_identity, library.NameType.user)
-            credentials = library.Credentials(name=client, mechs=[mechanism], usage="initiate")
+        credentials = self._credentials(mechanism)
         need = library.RequirementFlag
         flags = [need.mutual_authentication, need.integrity]
         if self._delegate:
@@ -153,6 +150,16 @@ class Gssapi:
         )
         context.__DEFER_STEP_ERRORS__ = False  # a failure is wanted at once, with its token
         return context
+
+    def _credentials(self, mechanism: Any) -> Any:
+        """Those of GSSAPIClientIdentity; None for the library's own choice. Raises GSSError."""
+        name = self._client()
+        return name and self._library.Credentials(name=name, mechs=[mechanism], usage="initiate")
+
+    def _client(self) -> Any:
+        """Who GSSAPIClientIdentity says we are; None for whoever there is a ticket of."""
+        identity, library = self._options.gssapi_client_identity, self._library
+        return None if identity is None else library.Name(identity, library.NameType.user)
 
     def _server(self) -> str:
         """The host that the ticket is for: by GSSAPIServerIdentity or GSSAPITrustDns, or as we connect to it."""
@@ -215,6 +222,13 @@ class Gssapi:
 def _words(error: Any) -> str:
     """What the library says of its failure, in one line."""
     return " ".join(str(error).split())
+
+
+def reason_of(error: Any) -> str:
+    """The same without its numbers: what the mechanism says, which knows more, or else the library."""
+    general, _, particular = _words(error).partition(", Minor (")
+    particular = particular.partition("): ")[2]
+    return particular if particular not in {"", "Success"} else general.rpartition("): ")[2]
 
 
 def name_of_peer(sock: socket.socket) -> str:

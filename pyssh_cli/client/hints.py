@@ -27,6 +27,9 @@ MAX_SAID = 200
 IDLE = 60.0
 """Seconds of silence after which something on the way may have forgotten a connection."""
 
+MOMENT = 1.0
+"""Seconds within which no login takes too long for a server."""
+
 PROHIBITED, CONNECT_FAILED = 1, 2
 """Reasons not to open a channel (RFC 4254 section 5.1)."""
 
@@ -116,17 +119,24 @@ def stuck(stage: str, sock: socket.socket | None) -> str:
     return " (it is slow or stuck; a longer ConnectTimeout gives it more time)"
 
 
-def closed_in(stage: str, user: str, sock: socket.socket | None) -> str:
-    """What may be the matter when the server hangs up after its version, without a word."""
+ACCOUNT = "the account may be expired or locked, or kept out by /etc/nologin or access rules"
+"""What a server with PAM may have against a user whose proof it takes."""
+
+
+def closed_in(stage: str, user: str, sock: socket.socket | None, clue: str, seconds: float) -> str:
+    """What may be the matter when the server hangs up after its version, without a word: `clue` is the
+    authenticator's, `seconds` how long the connection stood."""
     size = unacknowledged(sock)
     if size:
         return f" (it never got our packets of up to {size} bytes; a lower MTU here may help, such as 1280)"
     if stage == "key":
         return " (in the key exchange: its log may say why)"
-    return (
-        f" (while {printable(user)} was logging in: the account may be locked or expired, or it took too long;"
-        " its log says why)"
-    )
+    name = printable(user)
+    if clue == "told":
+        return f" (while {name} was logging in: what the server says above is why)"
+    right = "the answer seems right, but " if clue == "account" else ""
+    late = ", or it took too long" if seconds >= MOMENT and not right else ""
+    return f" (while {name} was logging in: {right}{ACCOUNT}{late}; the server's log says why)"
 
 
 # Algorithms -----------------------------------------------------------------------------------------------------

@@ -60,16 +60,22 @@ def nobody_asked(key: PublicKey, fingerprint: str, name: str, why: str) -> str:
 
 def certificate_hint(certificate: Certificate, reason: str, name: str) -> str:
     """What belongs behind the reason why a host's certificate is not taken: the times, or the names."""
+    fit = certificate_fit(certificate, reason, name)
+    if reason.endswith(("expired", "not yet valid")):
+        cure = "have it renewed" if reason.endswith("expired") else "wait"
+        return f" ({fit}: {cure}, or set the wrong clock)"
+    return f" ({fit})" if fit else ""
+
+
+def certificate_fit(certificate: Certificate, reason: str, name: str) -> str:
+    """How a host's certificate misses the time or the name, if that is the reason why it is not taken."""
     import time
 
     if reason.endswith(("expired", "not yet valid")):
         now = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime())
-        cure = "have it renewed" if reason.endswith("expired") else "wait"
-        return (
-            f" (it is valid {certificate.validity()}; the clock here says {now}: {cure}, or set the wrong clock)"
-        )
+        return f"it is valid {certificate.validity()}; the clock here says {now}"
     if reason.endswith("not a listed principal"):
-        return f" (it is for {shown_principals(certificate)}, not for {printable(name)})"
+        return f"it is for {shown_principals(certificate)}, not for {printable(name)}"
     return ""
 
 

@@ -12,6 +12,7 @@ import subprocess
 from pwd import getpwuid
 
 from pyssh_cli.config.options import Options
+from pyssh_cli.config.passes import SYSTEM_FILE
 from pyssh_cli.errors import KeyFileError, ProtocolError, PysshError
 from pyssh_cli.keys.algorithms import key_type_of
 from pyssh_cli.keys.certificates import certificate_path
@@ -35,6 +36,8 @@ _VERSION = 2
 """Of ssh-keysign's messages: a length, this byte, and fields as in packets."""
 
 _MAX_REPLY = 64 * 1024
+
+_NO_SOCKET = "the connection has no socket of its own, which ssh-keysign wants to see"
 
 
 class Hostbased:
@@ -90,7 +93,7 @@ class Hostbased:
         if helper is None:
             raise KeyFileError(f"ssh-keysign is not installed: there is no {KEYSIGN[0]}")
         if self._socket is None:
-            raise KeyFileError("the connection has no socket of its own, which ssh-keysign wants to see")
+            raise KeyFileError(_NO_SOCKET)
         descriptor = self._socket.fileno()
         message = bytes((_VERSION,)) + uint32(descriptor) + string(data)
         try:
@@ -116,6 +119,30 @@ class Hostbased:
         except ProtocolError as error:
             raise KeyFileError(f"the answer of {helper} cannot be read: {error}") from None
         return signature
+
+
+def obstacle(options: Options, log: Log, sock: socket.socket | None) -> str:
+    """Why this host cannot vouch for its user, as far as that shows without a signature; empty for nothing."""
+    if sock is None:
+        return _NO_SOCKET
+    types = {key_type_of(name) for name in options.hostbased_accepted_algorithms}
+    if not any(key.type in types for _, key in _public_keys(log)):
+        return "this host has no host keys in /etc/ssh that HostbasedAcceptedAlgorithms takes"
+    if not any(os.path.exists(path) for path in KEYSIGN):
+        return f"ssh-keysign is not installed: there is no {KEYSIGN[0]}"
+    return "" if _may_sign(log) else f"EnableSSHKeysign is not set in {SYSTEM_FILE}, outside of any Host"
+
+
+def _may_sign(log: Log) -> bool:
+    """Whether the system's own file lets the helper sign; it reads no other. True where that cannot be told."""
+    from pyssh_cli.config.resolve import resolve
+    from pyssh_cli.config.settings import Settings
+    from pyssh_cli.net.names import SystemNetwork
+
+    try:
+        return resolve(Settings(), "*", SystemNetwork(log), log, config_file=SYSTEM_FILE).enable_ssh_keysign
+    except PysshError:
+        return True
 
 
 def _public_keys(log: Log) -> list[tuple[str, PublicKey]]:

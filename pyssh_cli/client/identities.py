@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from pyssh_cli.client.agent_link import AgentLink, HostProof, KeyAdder
 
 
+LEFT_OUT = "IdentitiesOnly leaves out what no IdentityFile names"
+"""Why keys of the agent's and of tokens' are not tried."""
+
+
 class Identities:
     """Gathers the candidates of one connection: from the agent, from tokens and from files.
 
@@ -85,7 +89,7 @@ class Identities:
                 self._log,
                 self._proof,
                 self._server,
-                batch_mode=self._options.batch_mode,
+                batch_mode=self._questions.asks_nobody,
             )
             if self._options.add_keys_to_agent[0] != "no":
                 self._adder = KeyAdder(self._link, self._options, self._log)
@@ -93,6 +97,7 @@ class Identities:
         certificates = self._listed_certificates()
         preferred: list[Candidate] = []
         others: list[Candidate] = []
+        left_out = 0
         for key in self._agent_keys():
             same = next((f for f in files if f.public == key.public), None)
             assert self._link is not None
@@ -103,6 +108,9 @@ class Identities:
                 preferred.append(found)
             elif not self._options.identities_only:
                 others.append(AgentCandidate(self._link, key, key.comment, explicit=False, chosen=False))
+            else:
+                left_out += 1
+        self._leave_out(left_out, "the agent's")
         listed = [*preferred, *others, *self._ordered(files)]
         found_all = self._linked([*certificates, *listed])
         ordered = _with_unusable_ones_behind([c for c in found_all if self._is_acceptable(c)])
@@ -110,6 +118,11 @@ class Identities:
             for one in (*candidate.before, candidate):
                 self._log.debug1(f"Will attempt key: {one.describe(self._options.fingerprint_hash)}")
         return ordered
+
+    def _leave_out(self, count: int, whose: str) -> None:
+        """Note how many keys of the agent's or of tokens' are not tried."""
+        if count:
+            self.skipped.append((f"{count} of {whose} keys", LEFT_OUT))
 
     def _skip(self, name: str, reason: str, line: str) -> None:
         """Note a key that is not tried, and say so in the debug log."""
@@ -132,6 +145,8 @@ class Identities:
             self.skipped.append(("agent", line))
             return []
         self._log.debug1(f"agent returned {len(found)} keys")
+        if not found:
+            self.skipped.append(("agent", "it holds no key, or is locked"))
         return [key for key in found if self._is_usable(key)]
 
     def _is_usable(self, key: AgentKey) -> bool:
@@ -154,10 +169,11 @@ class Identities:
         from pyssh_cli.client.pkcs11 import token_candidates
 
         try:
-            return [*token_candidates(provider, self._options, self._log, self._questions)]
+            skip = lambda name, why: self.skipped.append((name, why))  # noqa: E731
+            return token_candidates(provider, self._options, self._log, self._questions, skip)
         except PysshError as error:
             self._log.error(str(error))
-            self.skipped.append((provider, str(error)))
+            self.skipped.append((provider, str(error).replace(f"provider {provider} is", "it is")))
             return []
 
     def _ordered(self, files: list[Candidate]) -> list[Candidate]:
@@ -170,6 +186,7 @@ class Identities:
         chosen = [t for t in tokens if t.public in named]
         if self._options.identities_only:
             files = [f for f in files if f not in tokens]
+            self._leave_out(len(tokens) - len(chosen), "the tokens'")
         return [*chosen, *(f for f in files if f not in chosen)]
 
     # Files -------------------------------------------------------------------------------------------------------
@@ -289,6 +306,8 @@ class Identities:
                     found.append(CertificateCandidate(candidate.name, public, candidate.explicit, signer))
                     continue
                 line = f'no separate private key for certificate "{candidate.name}"'
+            elif any(one.public == public and type(one) is not Candidate for one in listed):
+                continue  # a token has it
             else:
                 line = f"{candidate.name} is a public key, and its private key is not in the agent"
             self._skip(candidate.name, "there is no private key for it, neither in a file nor in the agent", line)

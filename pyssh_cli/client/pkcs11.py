@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pyssh_cli.client.candidates import Bother, Candidate, Need, Source
@@ -46,16 +46,24 @@ _ED25519_PARAMETERS = (bytes.fromhex("06032b6570"), b"\x13\x0cedwards25519")
 """CKA_EC_PARAMS of Ed25519: the OBJECT IDENTIFIER of RFC 8410, or the curve's name."""
 
 
-def token_candidates(provider: str, options: Options, log: Log, questions: Questions) -> list[Candidate]:
-    """The keys of all tokens that the library `provider` sees. Raises KeyFileError."""
+NO_KEYS = "it shows no key: no token is there, or an empty one"
+"""Why a library is passed over without an error."""
+
+
+def token_candidates(
+    provider: str, options: Options, log: Log, questions: Questions, skip: Callable[[str, str], None]
+) -> list[Candidate]:
+    """The keys of all tokens that the library `provider` sees; `skip` is told the names of those that are passed
+    over, and why. Raises KeyFileError."""
     try:
         import pkcs11
     except ImportError:
         raise KeyFileError(
-            f"PKCS11Provider {provider} needs the Python package python-pkcs11, which comes with"
+            f"PKCS11Provider {provider}: it needs the Python package python-pkcs11, which comes with"
             " pyssh-cli[pkcs11]; going on without it"
         ) from None
     candidates: list[Candidate] = []
+    passed_over = False
     try:
         with _ended_by_ctrl_c():
             library = pkcs11.lib(provider)
@@ -71,10 +79,14 @@ def token_candidates(provider: str, options: Options, log: Log, questions: Quest
                 candidates += token.candidates()
             except (pkcs11.PKCS11Error, KeyFileError) as error:
                 log.error(f"provider {provider} slot {slot.slot_id}: {_words(error)}")
+                skip(f"{provider} slot {slot.slot_id}", _words(error))
+                passed_over = True
     except pkcs11.PKCS11Error as error:
         raise KeyFileError(f"provider {provider} is not a PKCS11 library: {_words(error)}") from None
     if not candidates:
         log.debug1(f"provider {provider} returned no keys")
+        if not passed_over:
+            skip(provider, NO_KEYS)
     return candidates
 
 
@@ -142,6 +154,8 @@ class OpenToken:
         """Open the token's private part, with the PIN that the person knows. Raises KeyFileError."""
         import pkcs11
 
+        if self._questions.asks_nobody:
+            raise KeyFileError(f"the token '{printable(self._token.label)}' wants its PIN, and nobody is asked")
         pin: Any = pkcs11.PROTECTED_AUTH
         if self._has_keypad:
             self._log.verbose("Deferring PIN entry to reader keypad.")

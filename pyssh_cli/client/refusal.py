@@ -23,6 +23,56 @@ SWITCHES = {
 """What lets each method be used (ssh_config(5))."""
 
 
+_CURES = (
+    ("the certificate is expired", "have {name} renewed, unless the clock here is wrong"),
+    ("the certificate is not yet valid", "set the clock here, if it is wrong; else {name} is for later"),
+    ("the certificate is not a user", "have {name} signed as a user's (ssh-keygen -s without -h)"),
+    ("holds no certificate", "correct CertificateFile: there is no certificate in {name}"),
+    ("there is no private key", "put the private key of {name} beside it, or into the agent"),
+    ("bad permissions", "let nobody else read the key that was skipped (chmod 600)"),
+    ("IdentitiesOnly leaves", "name the right one of them by IdentityFile, or set IdentitiesOnly no"),
+    ("no SecurityKeyProvider", "set SecurityKeyProvider (internal, or a library) for {name}"),
+    ("it shows no key", "plug in the token that {name} is to find"),
+    ("it is not a PKCS11", "correct PKCS11Provider"),
+    ("it needs the Python", "install the extra pyssh-cli[pkcs11]"),
+    ("pin required", "BatchMode asks for no PIN: give the token's keys to an agent (ssh-add -s)"),
+    ("PubkeyAcceptedAlgorithms", "let PubkeyAcceptedAlgorithms have its type, or take another key"),
+    ("RequiredRSASize", "take a longer RSA key, or an Ed25519 one"),
+    ("cannot connect", "name a private key by -i or IdentityFile, or start the agent (ssh-agent) and ssh-add one"),
+    ("it holds no key", "name a private key by -i or IdentityFile, or ssh-add one (ssh-add -X unlocks an agent)"),
+    ("agent", "name a private key by -i or IdentityFile, or start the agent anew"),
+)
+"""What stands in the reason why a key is not tried, and what helps, what is surest first."""
+
+SURE = 5
+"""How many of them come before what helps a key that is refused: it may be the certificate's own."""
+
+
+def cure(skipped: Sequence[tuple[str, str]], *, sure: bool) -> str:
+    """What helps a key that was not tried; with `sure`, only where another that was tried tells nothing."""
+    for sign, help_ in _CURES[:SURE] if sure else _CURES:
+        for name, reason in skipped:
+            if sign in reason:
+                return help_.format(name=name)
+    return ""
+
+
+_TICKETS = (
+    ("pyssh-cli[gssapi]", "install the extra pyssh-cli[gssapi]"),
+    ("contact any KDC", "see whether this machine reaches the realm's KDC (krb5.conf, network, VPN)"),
+    ("not found in Kerberos", "the realm does not know the host by that name: GSSAPIServerIdentity gives another"),
+    ("lock skew", "set the clock here: it and the KDC's differ too much"),
+    ("expired", "get a new Kerberos ticket with kinit"),
+    ("", "get a Kerberos ticket with kinit"),
+)
+"""What stands in the reason why there is no proof by Kerberos, and what helps."""
+
+
+def ticket_cure(reason: str) -> str:
+    """What helps where there is no proof by Kerberos, for this reason."""
+    return next(help_ for sign, help_ in _TICKETS if sign in reason)
+
+
 class Refusal:
     """One refusal. `tried` is what was tried and what came of it each time, in order; `skipped` are keys that were
     not, and why; `offered` are the methods that the server would go on with, `enabled` those that we may use;
@@ -70,7 +120,9 @@ class Refusal:
         if any("wants more" in outcome for outcomes in self._tried.values() for outcome in outcomes):
             return "the server wants another proof beside the one it took: another key (-i), or what it asks for"
         steps = [step for step in (self._switched_off(), self._keys(), self._answers(), self._tickets()) if step]
-        return "; ".join(steps[:3]) or f"check that the user is right ({self._options.user}; -l gives another)"
+        if any(step.startswith("check the ") for step in steps):
+            steps = [*steps[:3], "else the server's log says why: a locked account, AllowUsers, a missing shell"]
+        return "; ".join(steps[:4]) or f"check that the user is right ({self._options.user}; -l gives another)"
 
     def _switched_off(self) -> str:
         names = [SWITCHES[name] for name in self._offered if name in SWITCHES and name not in self._enabled]
@@ -81,10 +133,16 @@ class Refusal:
     def _keys(self) -> str:
         if "publickey" not in self._offered or "publickey" not in self._enabled:
             return ""
+        if surely := cure(self._skipped, sure=True):
+            return surely
         o = self._options
         outcomes = {outcome for what, said in self._tried.items() if _is_key(what) for outcome in said}
         if any("its certificate is for" in outcome for outcome in outcomes):
             return f"log in as one of those the certificate is for (-l), or have {o.user} put into a new one"
+        if any("clock may be" in outcome for outcome in outcomes):
+            return "have the clock of the server set, or wait until its time fits the certificate's"
+        if any("certificate is signed with SHA-1" in outcome for outcome in outcomes):
+            return "have the certificate signed by something newer (ssh-keygen -s CA -t rsa-sha2-512)"
         if any("signed with SHA-2" in outcome for outcome in outcomes):
             return (
                 "a server this old may check RSA keys with SHA-1 only: PubkeyAcceptedAlgorithms +ssh-rsa lets it,"
@@ -92,25 +150,32 @@ class Refusal:
             )
         if any(outcome.startswith("refused") for outcome in outcomes):
             return self._right_key()
-        if any("bad permissions" in reason for _, reason in self._skipped):
-            return "let nobody else read the key that was skipped (chmod 600)"
-        if any("it could not" in outcome for outcome in outcomes):
+        if any("it could not" in outcome for outcome in outcomes) and not any(
+            "bad permissions" in reason for _, reason in self._skipped
+        ):
             return "open the key once with ssh-add, so that an agent has it, or run it on a terminal"
-        if any(name == "agent" and reason.startswith("cannot connect") for name, reason in self._skipped):
-            return "name a private key by -i or IdentityFile, or start the agent (ssh-agent) and ssh-add one"
-        return "name a private key by -i or IdentityFile, or make one with ssh-keygen"
+        otherwise = "name a private key by -i or IdentityFile, or make one with ssh-keygen"
+        return cure(self._skipped, sure=False) or otherwise
 
     def _right_key(self) -> str:
         return (
             f"check the user ({self._options.user}; -l gives another), and that the key's public half is in"
-            " ~/.ssh/authorized_keys there (ssh-copy-id puts it there)"
+            f" ~/.ssh/authorized_keys there (ssh-copy-id puts it there){self._or_its_authority()}"
         )
+
+    def _or_its_authority(self) -> str:
+        certified = any("-CERT " in what for what in self._tried)
+        return ", or its certificate's authority in TrustedUserCAKeys" if certified else ""
 
     def _answers(self) -> str:
         asked = [name for name in ("password", "keyboard-interactive") if name in self._offered]
         if not asked or not self._enabled.intersection(asked):
             return ""
         outcomes = {outcome for name in asked for outcome in self._tried.get(name, ())}
+        if any("without another question" in outcome for outcome in outcomes):
+            from pyssh_cli.client.hints import ACCOUNT
+
+            return f"the answer seems right, but {ACCOUNT}: the server's log says why"
         if "refused" in outcomes:
             return f"check the password of {self._options.user}"
         if "nowhere to ask for it" in outcomes:
@@ -119,11 +184,12 @@ class Refusal:
 
     def _tickets(self) -> str:
         outcomes = self._tried.get("gssapi-with-mic", ())
-        if not self._options.gssapi_delegate_credentials and self._offered != ("gssapi-with-mic",):
+        wanted = self._options.gssapi_delegate_credentials or self._offered == ("gssapi-with-mic",)
+        if not outcomes or not (wanted or any("expired" in outcome for outcome in outcomes)):
             return ""
-        if any("pyssh-cli[gssapi]" in outcome for outcome in outcomes):
-            return "install the extra pyssh-cli[gssapi]"
-        return "get a Kerberos ticket with kinit" if outcomes else ""
+        if "refused" in outcomes:
+            return f"the server does not let the ticket's owner in as {self._options.user}: see ~/.k5login there"
+        return ticket_cure(outcomes[0])
 
 
 def _is_key(what: str) -> bool:

@@ -40,11 +40,16 @@ HELPER_VERSION = 5
 API_VERSIONS = range(0x0007, 0x000A + 1)
 """Of a provider's library, the upper half of what it says: since the seventh it hashes by itself."""
 
-PRESENCE, VERIFICATION = 0x01, 0x04
-"""Flags of a key: a touch for each signature, a PIN."""
+PRESENCE = 0x01
+"""The flag of a key that wants a touch for each signature."""
 
 NOTICE_SECONDS = 1.0
 """How long the program that shows a notice may take to go away once it is told to."""
+
+_NO_HELPER = (
+    "security keys need OpenSSH's program ssh-sk-helper (in Debian's openssh-client; SSH_SK_HELPER"
+    " says where it is), or a library that SecurityKeyProvider names"
+)
 
 _SIGN = 1
 _ERROR = 0
@@ -128,10 +133,7 @@ class Signer:
                     raise
                 self._log.debug1(str(error))
         elif self._provider == "internal":
-            raise KeyFileError(
-                "security keys need OpenSSH's program ssh-sk-helper (in Debian's openssh-client; SSH_SK_HELPER"
-                " says where it is), or a library that SecurityKeyProvider names"
-            )
+            raise KeyFileError(_NO_HELPER)
         return _in_a_child(lambda: _by_library(self._provider, numbers, data, pin))
 
 
@@ -189,6 +191,18 @@ def helper_path(environment: Any) -> str | None:
     if named:
         return str(named)
     return next((path for path in HELPERS if os.access(path, os.X_OK)), None)
+
+
+def check_provider(options: Options) -> None:
+    """See whether there is what SecurityKeyProvider needs, a helper or a library. Raises KeyFileError."""
+    provider = options.security_key_provider or "internal"
+    helper = helper_path(os.environ)
+    if provider == "internal" and helper is None:
+        raise KeyFileError(_NO_HELPER)
+    if provider == "internal" and helper and not os.access(helper, os.X_OK):
+        raise KeyFileError(f"the helper {helper} of SSH_SK_HELPER cannot be run")
+    if os.path.isabs(provider) and not os.access(provider, os.R_OK):
+        raise KeyFileError(f"the library {provider} of SecurityKeyProvider is not there")
 
 
 def helper_request(key: PrivateKey, provider: str, data: bytes, pin: str, log_level: int) -> bytes:

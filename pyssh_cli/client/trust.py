@@ -28,6 +28,10 @@ SHOWN_NAMES = 8
 """How many of the other names of a key are shown in the question."""
 
 
+class ListUnreadable(HostKeyError):
+    """A list of revoked keys cannot be read, which refuses every host."""
+
+
 class HostTrust:
     """Judges the keys of one host. `address` is the numeric address that is connected to, empty where a proxy does
     that."""
@@ -154,7 +158,7 @@ class HostTrust:
                 revoked = RevocationList.load(path).is_revoked(key)
             except KeyFileError as error:
                 self._log.error(f"Error checking host key {shown} in revoked keys file {error}")
-                raise HostKeyError(_FAILED) from error
+                raise ListUnreadable(_FAILED) from None
             if revoked:
                 self._log.error(f"Host key {shown} revoked by file {path}")
                 raise HostKeyError(_FAILED)
@@ -251,6 +255,16 @@ class HostTrust:
 
     def _holds(self, key: PublicKey) -> bool:
         """Whether the certificate, whose authority is trusted for the host, is good for it now."""
+        reason = self._flaw_of(key)
+        if reason:
+            from pyssh_cli.client.host_key_warnings import certificate_hint
+
+            o = self._options
+            self._log.error(reason + certificate_hint(key.certificate(), reason, o.host_key_alias or o.hostname))
+        return reason is None
+
+    def _flaw_of(self, key: PublicKey) -> str | None:
+        """Why the certificate is not good for the host now, None if it is."""
         import time
 
         o = self._options
@@ -259,12 +273,8 @@ class HostTrust:
             "host", o.host_key_alias or o.hostname, time.time(), o.ca_signature_algorithms
         )
         if reason is None and certificate.ca.is_smaller_rsa_than(o.required_rsa_size):
-            reason = f"Certificate signed by an RSA key of fewer bits than RequiredRSASize {o.required_rsa_size}"
-        if reason:
-            from pyssh_cli.client.host_key_warnings import certificate_hint
-
-            self._log.error(reason + certificate_hint(certificate, reason, o.host_key_alias or o.hostname))
-        return reason is None
+            return f"Certificate signed by an RSA key of fewer bits than RequiredRSASize {o.required_rsa_size}"
+        return reason
 
     def _accept_known(self, key: PublicKey, verdict: Verdict, by_address: Verdict | None) -> None:
         entry = verdict.entry

@@ -36,6 +36,11 @@ class Questions:
         self.unasked = ""
         """Why nobody could be asked the last question; empty where somebody was."""
 
+    @property
+    def asks_nobody(self) -> bool:
+        """Whether nobody is asked anything, by whomever: neither here nor on a token's own keypad."""
+        return self._batch_mode
+
     def ask_secret(self, prompt: str) -> str | None:
         """What is typed, unseen, after `prompt`; None for no answer (Ctrl-D, BatchMode, nowhere to ask)."""
         return self._ask(prompt, echo=False, fresh=False)

@@ -221,6 +221,13 @@ class Agent:
         """Give the agent these private keys."""
         subprocess.run([program("ssh-add"), "-q", *paths], env={"SSH_AUTH_SOCK": str(self.socket)}, check=True)
 
+    def lock(self) -> None:
+        """Have it show and use no key any more, as ssh-add -x does (SSH_AGENTC_LOCK)."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.socket))
+            connection.sendall(bytes.fromhex("000000061600000001") + b"x")
+            assert connection.recv(5) == bytes.fromhex("0000000106")
+
     def stop(self) -> None:
         """End the agent."""
         self._process.kill()

@@ -53,13 +53,20 @@ class Enclosure:
 
     def change_shadow(self, user: str, number: int, value: str) -> None:
         """Set a field of the user's line in shadow(5)."""
-        lines = (self.etc / "shadow").read_text().splitlines()
+        self._change("shadow", user, number, value, 0o640)
+
+    def change_passwd(self, user: str, number: int, value: str) -> None:
+        """Set a field of the user's line in passwd(5)."""
+        self._change("passwd", user, number, value, 0o644)
+
+    def _change(self, path: str, user: str, number: int, value: str, mode: int) -> None:
+        lines = (self.etc / path).read_text().splitlines()
         for index, line in enumerate(lines):
             fields = line.split(":")
             if fields[0] == user:
                 fields[number] = value
                 lines[index] = ":".join(fields)
-        self.write("shadow", "\n".join(lines) + "\n", 0o640)
+        self.write(path, "\n".join(lines) + "\n", mode)
 
 
 class EnclosedPark(Park):

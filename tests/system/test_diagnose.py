@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from tests.system.conftest import Agent, OpenTerminal, StartServer
 from tests.system.diagnosed import contents, diagnosis, failed, identities, report, stages
 from tests.system.scripted_server import ScriptedServer
 from tests.system.servers import PASSPHRASE, KeyRing, Park, Server, fingerprint
+from tests.unit.keygen import certify, keygen
 
 pytestmark = pytest.mark.beyond_ssh
 
@@ -268,6 +272,147 @@ def test_an_agent_that_is_gone(pyssh: Client, openssh: Server) -> None:
     found = diagnosis(pyssh, "box")
     assert (found["stages"]["agent"]["status"], found["login"]) == ("warning", "yes")
     assert report(pyssh, "box").text.count("/nonexistent/agent") == 1
+
+
+def test_keys_that_identities_only_leaves_out(pyssh: Client, openssh: Server, agent: Agent) -> None:
+    agent.add(pyssh.keys.path("ed25519"), pyssh.keys.path("ecdsa-256"))
+    pyssh.aim(openssh, "PasswordAuthentication no", keys=())
+    found = diagnosis(pyssh, "box")
+    assert (found["login"], "set IdentitiesOnly no" in found["advice"]) == ("no", True)
+    left_out = "2 of the agent's keys: IdentitiesOnly leaves out what no IdentityFile names"
+    assert stages(found)["authentication"]["facts"]["skipped"] == [left_out]
+    assert diagnosis(pyssh, "-oIdentitiesOnly=no", "-oIdentityFile=none", "box")["login"] == "yes"
+
+
+def test_an_agent_that_is_empty_or_locked(pyssh: Client, openssh: Server, agent: Agent) -> None:
+    pyssh.aim(openssh, "IdentitiesOnly no", "PasswordAuthentication no", keys=())
+    for locked in (False, True):
+        if locked:
+            agent.add(pyssh.keys.path("ed25519"))
+            assert diagnosis(pyssh, "box")["login"] == "yes"
+            agent.lock()
+        found = diagnosis(pyssh, "box")
+        assert (found["stages"]["agent"]["facts"]["keys"], found["login"]) == (0, "no")
+        assert "ssh-add -X unlocks an agent" in found["advice"]
+        assert f"0 keys at {agent.socket} (it is empty, or locked)" in report(pyssh, "box").text
+
+
+def test_an_agent_that_hangs_up_is_asked_once(pyssh: Client, openssh: Server, tmp_path: Path) -> None:
+    asked: list[bytes] = []
+    path = tmp_path / "agent"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            while True:
+                with contextlib.suppress(OSError), listener.accept()[0] as peer:
+                    asked.append(peer.recv(1 << 16))
+                    if asked[-1] == b"":
+                        return
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        pyssh.aim(openssh, "PasswordAuthentication no", f"IdentityAgent {path}", keys=())
+        found = diagnosis(pyssh, "box")
+        with socket.socket(socket.AF_UNIX) as end:
+            end.connect(str(path))
+        thread.join()
+    assert asked == [bytes.fromhex("000000010b"), b""]
+    assert (found["stages"]["agent"]["status"], found["login"]) == ("warning", "no")
+    assert found["stages"]["agent"]["advice"].startswith("start that agent anew")
+    assert found["advice"].endswith("or start the agent anew")
+
+
+def test_key_files_that_are_none(pyssh: Client, openssh: Server, strange_keys: KeyRing, tmp_path: Path) -> None:
+    """Of a key whose two halves differ, the server is asked about one, and the other would sign."""
+    pair = tmp_path / "pair"
+    pair.write_bytes(pyssh.keys.path("ed25519").read_bytes())
+    pair.chmod(0o600)
+    Path(f"{pair}.pub").write_text(strange_keys.public("ed25519"))
+    (tmp_path / "words").write_text("no key\n")
+    (tmp_path / "words").chmod(0o600)
+    for name, said in (
+        ("pair", "contents do not match public"), ("words", "it does not hold a private key"),
+        ("gone", f"there is no {tmp_path / 'gone'}"),
+    ):  # fmt: skip
+        pyssh.aim(openssh, "PasswordAuthentication no", keys=[tmp_path / name])
+        found = diagnosis(pyssh, "box")
+        assert (found["login"], said in found["advice"]) == ("no", True)
+        assert pyssh.run("box", "true").returncode == 255
+
+
+def test_this_hosts_own_word(pyssh: Client, sshd: StartServer) -> None:
+    """Whether this host may vouch for us is its own affair; what is foretold of it is not both."""
+    pyssh.aim(sshd("HostbasedAuthentication yes", "PubkeyAuthentication no"), "HostbasedAuthentication yes")
+    found = diagnosis(pyssh, "-oPasswordAuthentication=no", "box")
+    (voucher,) = stages(found)["authentication"]["facts"]["vouchers"]
+    assert voucher["method"] == "hostbased"
+    if voucher["problem"]:
+        assert (found["login"], voucher["by"]) == ("no", None)
+        assert found["advice"].startswith(voucher["problem"])
+    else:
+        assert (found["login"], voucher["by"]) == ("perhaps", "this host's own key")
+
+
+# Certificates of ours --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def certified(tmp_path: Path, sshd: StartServer, pyssh: Client) -> tuple[Path, Server]:
+    """A key that only its certificate lets in, and the sshd that trusts the authority beside it."""
+    for name in ("ca", "id"):
+        keygen("-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name)
+    server = sshd(f"TrustedUserCAKeys {tmp_path / 'ca.pub'}", "PasswordAuthentication no")
+    pyssh.aim(server, keys=[tmp_path / "id"])
+    return tmp_path, server
+
+
+def test_a_certificate_that_is_taken(pyssh: Client, certified: tuple[Path, Server]) -> None:
+    directory, server = certified
+    certify(directory / "ca", directory / "id", "-n", f"{server.user},ann")
+    by_file = ("-oIdentityFile=none", f"-oCertificateFile={directory / 'named.pub'}", "-i", str(directory / "id"))
+    for words in ((), by_file):
+        if words:
+            (directory / "id-cert.pub").rename(directory / "named.pub")
+        found = diagnosis(pyssh, *words, "box")
+        assert (found["login"], "with the certificate of" in found["summary"]) == ("yes", True)
+        taken = [
+            each for each in stages(found)["authentication"]["facts"]["identities"] if each["answer"] == "accepted"
+        ]
+        assert [each["source"] for each in taken] == ["certificate"]
+        assert taken[0]["certificate"].startswith(f"for {server.user}, ann, valid forever, by ED25519 SHA256:")
+        assert pyssh.run(*words, "box", "echo in").stdout == b"in\n"
+
+
+@pytest.mark.parametrize(("options", "advice"), [
+    (("-V", "20200101:20200102"), "id-cert.pub renewed, unless the clock here is wrong"),
+    (("-V", "20900101:20910102"), "set the clock here, if it is wrong"),
+    (("-h",), "signed as a user's"),
+    (("-n", "ann"), "log in as one of those the certificate is for"),
+    (("-n", "USER", "-O", "source-address=192.0.2.1"), "this address not allowed"),
+    (("-n", "USER", "-V", "-1h:+1m", "-O", "source-address=192.0.2.1"), "set the clocks of both sides"),
+])  # fmt: skip
+def test_a_certificate_that_is_not_taken(
+    pyssh: Client, certified: tuple[Path, Server], options: tuple[str, ...], advice: str
+) -> None:
+    directory, server = certified
+    certify(directory / "ca", directory / "id", *(word.replace("USER", server.user) for word in options))
+    found = diagnosis(pyssh, "box")
+    assert found["login"] == "no"
+    assert advice in found["advice"]
+    assert pyssh.run("box", "true").returncode == 255
+
+
+def test_a_certificate_whose_key_is_not_there(pyssh: Client, certified: tuple[Path, Server]) -> None:
+    directory, server = certified
+    certify(directory / "ca", directory / "id", "-n", server.user)
+    (directory / "id").unlink()
+    found = diagnosis(pyssh, "box")
+    assert (found["login"], found["advice"]) == (
+        "no", f"put the private key of {directory / 'id'} beside it, or into the agent"
+    )  # fmt: skip
+    assert len(stages(found)["authentication"]["facts"]["skipped"]) == 1
 
 
 def test_a_server_that_lets_anybody_in(pyssh: Client, scripted: StartScripted) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.system.clients import Client
 from tests.system.conftest import OpenTerminal
+from tests.system.diagnosed import diagnosis, report, stages
 from tests.system.enclosure import EnclosedPark
 from tests.system.kerberos import Realm
-from tests.system.servers import Park, Server, public_directory
+from tests.system.servers import FakeServer, Park, Server, free_port, public_directory
 
 Kerberized = Callable[..., Server]
 
@@ -184,3 +187,143 @@ def test_library_is_not_loaded_unless_the_server_offers_it(
     pyssh.aim(openssh, ON)
     done = pyssh.run("box", "echo in")
     assert (done.stdout, done.stderr) == (b"in\n", b"")
+
+
+# What --diagnose finds -------------------------------------------------------------------------------------------
+
+ONLY = "AuthenticationMethods gssapi-with-mic"
+
+
+def voucher(found: dict[str, Any]) -> dict[str, Any]:
+    """What is told of Kerberos."""
+    (made,) = stages(found)["authentication"]["facts"]["vouchers"]
+    assert made["method"] == "gssapi-with-mic"
+    return dict(made)
+
+
+@pytest.mark.beyond_ssh
+def test_diagnosis_with_a_ticket(
+    pyssh: Client, kerberized: Kerberized, tickets: Callable[..., None], tmp_path: Path
+) -> None:
+    server = kerberized(ONLY)
+    tickets(server.user)
+    cache = (tmp_path / "tickets").read_bytes()
+    pyssh.aim(server, ON, keys=())
+    found = diagnosis(pyssh, "box")
+    told = voucher(found)
+    assert (told["by"], told["problem"], told["advice"]) == (f"{server.user}@PYSSH.TEST", None, None)
+    assert 0 < told["seconds"] <= 86400
+    assert (found["login"], found["asks"]) == ("perhaps", [])
+    assert f"by Kerberos, as {server.user}@PYSSH.TEST" in found["summary"]
+    assert f"Kerberos: {server.user}@PYSSH.TEST, for 24 h more" in " ".join(report(pyssh, "box").text.split())
+    # stderr may be a file, which the process that asks the KDC cannot write to.
+    with (tmp_path / "log").open("wb") as log, pyssh.start("--diagnose", "-vvv", "box", stderr=log) as process:
+        assert b"for 24 h more" in process.communicate()[0]
+    # The ticket for the host was only got into memory, and proved to nobody.
+    assert (tmp_path / "tickets").read_bytes() == cache
+    assert "method gssapi-with-mic" not in server.log_text()
+    assert diagnosis(pyssh, "-oGSSAPIAuthentication=no", "box")["login"] == "no"
+    pyssh.aim(kerberized(), ON)
+    assert diagnosis(pyssh, "box")["login"] == "yes"
+
+
+@pytest.mark.beyond_ssh
+def test_diagnosis_without_a_ticket(
+    pyssh: Client, kerberized: Kerberized, tickets: Callable[..., None], tmp_path: Path
+) -> None:
+    server = kerberized(ONLY)
+    pyssh.aim(server, ON, keys=())
+    tickets()
+    found = diagnosis(pyssh, "box")
+    assert (voucher(found)["problem"], found["login"]) == ("there is no ticket", "no")
+    assert found["advice"] == "there is no ticket: get a Kerberos ticket with kinit"
+    tickets(server.user)
+    found = diagnosis(pyssh, "-oGSSAPIClientIdentity=nobody@PYSSH.TEST", "box")
+    assert voucher(found)["problem"] == "there is no ticket of nobody@PYSSH.TEST (GSSAPIClientIdentity)"
+    found = diagnosis(pyssh, "-oGSSAPIServerIdentity=nowhere.test", "box")
+    assert voucher(found)["problem"].endswith("not found in Kerberos database")
+    assert "GSSAPIServerIdentity" in found["advice"]
+    (tmp_path / "gssapi.py").write_text("raise ImportError('not here')\n")
+    pyssh.environment["PYTHONPATH"] = str(tmp_path)
+    assert "install the extra pyssh-cli[gssapi]" in diagnosis(pyssh, "box")["advice"]
+
+
+@pytest.mark.beyond_ssh
+def test_an_expired_ticket(
+    pyssh: Client, kerberized: Kerberized, tickets: Callable[..., None], realm: Realm, tmp_path: Path
+) -> None:
+    server = kerberized(ONLY)
+    tickets(server.user)
+    realm.expire(tmp_path / "tickets")
+    cache = (tmp_path / "tickets").read_bytes()
+    pyssh.aim(server, ON, keys=())
+    found = diagnosis(pyssh, "box")
+    assert (tmp_path / "tickets").read_bytes() == cache
+    told = voucher(found)
+    assert (told["seconds"], told["problem"]) == (None, "the ticket has expired")
+    assert (found["login"], found["advice"]) == (
+        "no", "the ticket has expired: get a new Kerberos ticket with kinit"
+    )  # fmt: skip
+    done = pyssh.run("box", "true")
+    assert b"Tried: gssapi-with-mic (not tried: Ticket expired)\n" in done.stderr
+    assert b"What may help: get a new Kerberos ticket with kinit\n" in done.stderr
+
+
+def say_nothing(connection: socket.socket) -> None:
+    while connection.recv(1 << 16):
+        pass
+
+
+@pytest.mark.beyond_ssh
+@pytest.mark.parametrize("silent", [False, True])
+def test_diagnosis_without_the_kdc(
+    pyssh: Client,
+    kerberized: Kerberized,
+    tickets: Callable[..., None],
+    realm: Realm,
+    tmp_path: Path,
+    fake_server: Callable[..., FakeServer],
+    silent: bool,
+) -> None:
+    """It is gone, or it takes connections and says nothing."""
+    server = kerberized(ONLY)
+    tickets(server.user)
+    port = fake_server(say_nothing).port if silent else free_port()
+    config = re.sub(r"(kdc = 127\.0\.0\.1:)\d+", rf"\g<1>{port}", realm.config.read_text())
+    (tmp_path / "krb5.conf").write_text(config)
+    pyssh.environment["KRB5_CONFIG"] = str(tmp_path / "krb5.conf")
+    pyssh.aim(server, ON, "ConnectTimeout 2", keys=())
+    found = diagnosis(pyssh, "box")
+    problem = voucher(found)["problem"]
+    if silent:
+        assert problem == "cannot contact any KDC: none has answered within 2 seconds"
+    else:
+        assert problem == "Cannot contact any KDC for realm 'PYSSH.TEST'"
+    assert (found["login"], "the realm's KDC (krb5.conf, network, VPN)" in found["advice"]) == ("no", True)
+
+
+@pytest.mark.beyond_ssh
+def test_diagnosis_ends_at_a_jump_host_that_wants_a_ticket(
+    pyssh: Client, kerberized: Kerberized, openssh: Server, tickets: Callable[..., None]
+) -> None:
+    server = kerberized(ONLY)
+    tickets(server.user)
+    pyssh.aim(server, ON, keys=())
+    found = diagnosis(pyssh, "-J", "box", f"{openssh.user}@127.0.0.1")
+    assert [hop["name"] for hop in found["hops"]] == ["box"]
+    assert (stages(found)["authentication"]["status"], found["login"]) == ("asks", "perhaps")
+    assert found["summary"].startswith("beyond box nothing is known: a login may work by Kerberos, as ")
+    assert found["advice"] == "log in to box to see whether it does"
+
+
+@pytest.mark.beyond_ssh
+def test_a_ticket_of_somebody_else_is_told(
+    pyssh: Client, kerberized: Kerberized, tickets: Callable[..., None]
+) -> None:
+    server = kerberized(ONLY)
+    tickets("somebody")
+    pyssh.aim(server, ON, keys=())
+    found = diagnosis(pyssh, "box")
+    assert (found["login"], "as somebody@PYSSH.TEST" in found["summary"]) == ("perhaps", True)
+    done = pyssh.run("box", "true")
+    assert f"does not let the ticket's owner in as {server.user}: see ~/.k5login there" in done.stderr.decode()

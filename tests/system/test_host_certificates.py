@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.system.clients import Client
-from tests.system.messages import bare
+from tests.system.diagnosed import diagnosis, failed, report, stages
+from tests.system.messages import bare, says
 from tests.system.servers import KeyRing, Park, Server
 from tests.unit.keygen import keygen
 
@@ -217,3 +218,97 @@ def test_known_keys_stay_the_ones_to_ask_for(pyssh: Client, certified: Certified
     pyssh.aim(server, "StrictHostKeyChecking yes", trust=False)
     pyssh.known_hosts.write_text(f"{host_field(server)} {server.host_keys[0]}\n")
     assert pyssh.run("box", "echo in").stdout == b"in\n"
+
+
+# What is said of the clock, and by --diagnose --------------------------------------------------------------------
+
+
+@pytest.mark.beyond_ssh
+@pytest.mark.parametrize(
+    ("name", "bound", "cure"),
+    [("expired", "to 2020-01-02T", "have it renewed"), ("future", "from 2040-01-01T", "wait")],
+)
+def test_a_certificate_out_of_its_time_names_the_clock(
+    pyssh: Client, certified: Certified, strange_keys: KeyRing, name: str, bound: str, cure: str
+) -> None:
+    options, reason = WORTHLESS[name]
+    pyssh.aim(certified(*options), "StrictHostKeyChecking yes", trust=False)
+    pyssh.known_hosts.write_text(authority(strange_keys))
+    done = pyssh.run("box", "true")
+    says(done, reason, bound, "; the clock here says ", f": {cure}, or set the wrong clock)")
+
+
+@pytest.mark.beyond_ssh
+def test_diagnosis_of_a_host_with_a_certificate(
+    pyssh: Client, certified: Certified, strange_keys: KeyRing
+) -> None:
+    pyssh.aim(certified("-h", *NAMES), trust=False)
+    pyssh.known_hosts.write_text(authority(strange_keys))
+    found = diagnosis(pyssh, "box")
+    host_key = stages(found)["host_key"]
+    assert (host_key["status"], found["login"], found["asks"]) == ("ok", "yes", [])
+    facts = host_key["facts"]
+    assert (facts["known"], facts["line"], facts["outcome"], facts["flaw"]) == ("certificate", 1, "accepted", None)
+    assert facts["certificate"].startswith('serial 0 ID "the box" CA ssh-ed25519 SHA256:')
+    assert "its authority is known" in report(pyssh, "box").text
+    pyssh.known_hosts.write_text(authority(strange_keys, name="ecdsa-256"))
+    found = diagnosis(pyssh, "box")
+    assert (found["login"], found["asks"]) == ("asks", ["to confirm the host key"])
+    assert "its authority is not known here" in " ".join(report(pyssh, "box").text.split())
+
+
+FLAWS = {
+    "expired": ("expired, it is valid from 2020-01-01T", "renew its certificate; or set the clock here"),
+    "future": ("not yet valid, it is valid from 2040-01-01T", "set the clock here, if it is wrong"),
+    "another host's": ("it is for other.example, not for 127.0.0.1", "have its authority add 127.0.0.1"),
+    "a user's": ("not a host certificate", "ssh-keygen -h"),
+    "critical": ("contains unsupported critical options", "without options that are for users"),
+}
+
+
+@pytest.mark.beyond_ssh
+@pytest.mark.parametrize("name", FLAWS)
+def test_diagnosis_of_a_worthless_certificate(
+    pyssh: Client, certified: Certified, strange_keys: KeyRing, name: str
+) -> None:
+    flaw, advice = FLAWS[name]
+    server = certified(*WORTHLESS[name][0])
+    pyssh.aim(server, trust=False)
+    pyssh.known_hosts.write_text(authority(strange_keys))
+    found = diagnosis(pyssh, "box")
+    host_key = stages(found)["host_key"]
+    assert (host_key["status"], found["login"]) == ("warning", "asks")
+    assert flaw in host_key["facts"]["flaw"]
+    assert advice in host_key["advice"]
+    for setting in ("StrictHostKeyChecking=yes", "BatchMode=yes"):
+        found = diagnosis(pyssh, "-o", setting, "box")
+        assert (failed(found)["name"], found["advice"]) == ("host_key", host_key["advice"])
+        assert pyssh.run("-o", setting, "box", "true").returncode == 255
+    with pyssh.known_hosts.open("a") as file:
+        file.write(f"{host_field(server)} {server.host_keys[0]}\n")
+    found = diagnosis(pyssh, "-oBatchMode=yes", "box")
+    assert (stages(found)["host_key"]["status"], found["login"]) == ("warning", "yes")
+    told = " ".join(report(pyssh, "box").text.split())
+    assert told.count("the certificate does not count: ") == 1
+
+
+@pytest.mark.beyond_ssh
+def test_diagnosis_of_what_is_revoked(
+    pyssh: Client, certified: Certified, strange_keys: KeyRing, tmp_path: Path
+) -> None:
+    server = certified("-h", *NAMES)
+    pyssh.aim(server, trust=False)
+    for key, whose in (
+        (strange_keys.public("ed25519"), "the authority of its certificate is revoked by "),
+        (server.host_keys[0], "the key is revoked by "),
+    ):
+        pyssh.known_hosts.write_text(f"@revoked * {key}\n" + authority(strange_keys))
+        assert failed(diagnosis(pyssh, "box"))["problem"] == f"{whose}{pyssh.known_hosts}:1"
+    pyssh.known_hosts.write_text(authority(strange_keys))
+    (tmp_path / "revoked").write_text(f"{strange_keys.public('ed25519')}\n")
+    found = failed(diagnosis(pyssh, "-o", f"RevokedHostKeys={tmp_path / 'revoked'}", "box"))
+    assert (found["facts"]["known"], "RevokedHostKeys" in found["problem"]) == ("revoked", True)
+    found = failed(diagnosis(pyssh, "-o", f"RevokedHostKeys={tmp_path / 'gone'}", "box"))
+    assert found["facts"]["known"] == "unchecked"
+    assert found["problem"].endswith(f"refuses every host: {tmp_path / 'gone'}: No such file or directory")
+    assert "RevokedHostKeys" in found["advice"]

@@ -13,7 +13,7 @@ import asyncssh
 import pytest
 
 from tests.system.clients import Client
-from tests.system.conftest import OpenTerminal, StartServer
+from tests.system.conftest import Agent, OpenTerminal, StartServer
 from tests.system.doors import Door, DoorServer
 from tests.system.messages import as_ssh, says
 from tests.system.scripted_server import ScriptedServer, Talk
@@ -160,14 +160,14 @@ def own(tmp_path: Path, sshd: StartServer, pyssh: Client) -> tuple[Path, Server]
 
 
 @pytest.mark.parametrize(
-    ("span", "reason", "bound"),
+    ("span", "reason", "bound", "help_"),
     [
-        ("20200101:20200102", "expired", "to 2020-01-02T"),
-        ("20900101:20910102", "not yet valid", "from 2090-01-01T"),
+        ("20200101:20200102", "expired", "to 2020-01-02T", "id-cert.pub renewed, unless the clock here is wrong"),
+        ("20900101:20910102", "not yet valid", "from 2090-01-01T", "set the clock here, if it is wrong"),
     ],
 )
 def test_a_user_certificate_out_of_its_time(
-    pyssh: Client, own: tuple[Path, Server], span: str, reason: str, bound: str
+    pyssh: Client, own: tuple[Path, Server], span: str, reason: str, bound: str, help_: str
 ) -> None:
     directory, server = own
     certify(directory / "ca", directory / "id", "-n", server.user, "-V", span)
@@ -176,6 +176,52 @@ def test_a_user_certificate_out_of_its_time(
     assert f"Skipped: {directory / 'id'}-cert.pub (the certificate is {reason}: it is valid from " in told
     assert bound in told
     assert f"the clock here says {time.strftime('%Y-%m-')}" in told
+    assert help_ in advice(done)
+
+
+@pytest.mark.parametrize(("span", "whose"), [("-1m:+1h", "may be behind"), ("-1h:+1m", "may be ahead")])
+def test_a_user_certificate_at_the_edge_of_its_time(
+    pyssh: Client, own: tuple[Path, Server], span: str, whose: str
+) -> None:
+    """The server's clock may be the wrong one, which it does not say."""
+    directory, server = own
+    certify(pyssh.keys.path("ed25519"), directory / "id", "-n", server.user, "-V", span)
+    done = as_ssh(pyssh, "box", "true")
+    assert f"(refused; its certificate is only just valid: from {time.strftime('%Y-')}" in done.stderr.decode()
+    assert f", and the server's clock {whose})" in done.stderr.decode()
+    assert "have the clock of the server set" in advice(done)
+
+
+def test_a_user_certificate_by_another_authority(pyssh: Client, own: tuple[Path, Server]) -> None:
+    directory, server = own
+    certify(pyssh.keys.path("ed25519"), directory / "id", "-n", server.user)
+    done = as_ssh(pyssh, "box", "true")
+    assert "or its certificate's authority in TrustedUserCAKeys" in advice(done)
+
+
+def test_a_certificate_file_that_is_not_there(pyssh: Client, own: tuple[Path, Server]) -> None:
+    directory, _ = own
+    done = as_ssh(pyssh, "-o", f"CertificateFile={directory}/gone.pub", "box", "true")
+    assert f"correct CertificateFile: there is no certificate in {directory}/gone.pub" in advice(done)
+
+
+def test_keys_that_identities_only_leaves_out(pyssh: Client, openssh: Server, agent: Agent) -> None:
+    agent.add(pyssh.keys.path("ed25519"), pyssh.keys.path("ecdsa-256"))
+    pyssh.aim(openssh, keys=())
+    done = denied(pyssh, openssh, *NO_PASSWORD)
+    assert "Skipped: 2 of the agent's keys (IdentitiesOnly leaves out what no IdentityFile names)" in (
+        done.stderr.decode()
+    )
+    assert "set IdentitiesOnly no" in advice(done)
+    assert denied(pyssh, openssh, *BATCH).stderr.count(b"\n") == 1
+
+
+def test_an_agent_without_keys(pyssh: Client, openssh: Server, agent: Agent) -> None:
+    pyssh.aim(openssh, "IdentitiesOnly no", keys=())
+    done = denied(pyssh, openssh, *NO_PASSWORD)
+    assert "Skipped: agent (it holds no key, or is locked)" in done.stderr.decode()
+    assert agent.socket.exists()
+    assert "ssh-add" in advice(done)
 
 
 def test_a_user_certificate_for_others(pyssh: Client, own: tuple[Path, Server]) -> None:
@@ -200,7 +246,7 @@ def test_a_wrong_password(pyssh: Client, openssh: Server, terminal: OpenTerminal
         shown.expect("'s password: ")
         shown.send("wrong\n")
     assert shown.wait() == 255
-    assert f"check the password of {openssh.user}\r\n".encode() in shown.seen
+    assert f"check the password of {openssh.user}; else the server's log says why: ".encode() in shown.seen
     assert shown.seen.count(b"Permission denied, please try again.\r\n") == 2
     assert shown.seen.endswith(f"{openssh.user}@127.0.0.1: {DENIED}\r\n".encode())
 
@@ -221,7 +267,7 @@ def test_an_account_that_has_expired(pyssh: Client, sshd: StartServer, account: 
     finally:
         subprocess.run(["usermod", "--expiredate", "", account.name], check=True)
     line = f"Connection closed by 127.0.0.1 port {server.port}"
-    says(done, line, f"while {server.user} was logging in", "its log says why")
+    says(done, line, f"while {server.user} was logging in", "what the server says above is why")
 
 
 def test_a_login_that_takes_too_long(pyssh: Client, sshd: StartServer, terminal: OpenTerminal) -> None:

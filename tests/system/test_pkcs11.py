@@ -14,6 +14,7 @@ import pytest
 
 from tests.system.clients import Client
 from tests.system.conftest import OpenTerminal, StartServer
+from tests.system.diagnosed import diagnosis, report, stages
 from tests.system.servers import HERE, Server, public_directory
 
 pkcs11 = pytest.importorskip("pkcs11")
@@ -201,3 +202,80 @@ def test_key_of_an_x509_certificate_is_listed(person: Client, tmp_path: Path) ->
     subprocess.run(add, env=person.environment, check=True)
     listed = public_keys(person, tmp_path)
     assert listed["x509"].encode() == key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+
+
+# What --diagnose finds -------------------------------------------------------------------------------------------
+
+
+def listed(found: dict[str, Any]) -> dict[str, tuple[str, str, str | None]]:
+    """Where each key is from, what it needs, and the server's answer."""
+    every = stages(found)["authentication"]["facts"]["identities"]
+    return {each["name"]: (each["source"], each["needs"], each["answer"]) for each in every}
+
+
+@pytest.mark.beyond_ssh
+def test_diagnosis_asks_for_no_pin(
+    person: Client, authorized: tuple[Path, Server], tmp_path: Path, terminal: OpenTerminal
+) -> None:
+    path, server = authorized
+    keys = public_keys(person, tmp_path)
+    path.write_text(keys["secp384r1"] + "\n")
+    person.aim(server, "IdentitiesOnly no", f"PKCS11Provider {LIBRARY}", keys=())
+    found = diagnosis(person, "box")
+    assert (found["login"], found["asks"]) == ("asks", ["for the PIN of secp384r1"])
+    told = listed(found)
+    assert {"rsa", "secp256r1", "secp384r1", "secp521r1", "ed25519"} <= set(told)
+    for name, said in told.items():
+        assert said == ("token", "pin", "accepted" if name == "secp384r1" else "refused")
+    assert "accepted: secp384r1 (token, PIN needed)" in report(person, "box").text
+    shown = terminal("--diagnose", "box")
+    assert shown.wait() == 0
+    assert b"PIN for" not in shown.seen
+    assert "Accepted publickey" not in server.log_text()  # and given no signature
+
+
+@pytest.mark.beyond_ssh
+def test_diagnosis_of_keys_of_a_token_that_are_not_tried(
+    person: Client, authorized: tuple[Path, Server], tmp_path: Path
+) -> None:
+    path, server = authorized
+    keys = public_keys(person, tmp_path)
+    (tmp_path / "chosen.pub").write_text(keys["secp256r1"] + "\n")
+    path.write_text(keys["secp256r1"] + "\n")
+    provider = f"PKCS11Provider {LIBRARY}"
+    person.aim(server, provider, keys=[tmp_path / "chosen.pub"])
+    found = diagnosis(person, "box")
+    left_out = f"{len(keys) - 1} of the tokens' keys: IdentitiesOnly leaves out what no IdentityFile names"
+    assert stages(found)["authentication"]["facts"]["skipped"] == [left_out]
+    assert (found["login"], list(listed(found))) == ("asks", ["secp256r1"])
+    person.aim(server, provider, keys=())
+    found = diagnosis(person, "box")
+    assert (found["login"], "set IdentitiesOnly no" in found["advice"]) == ("no", True)
+    person.aim(server, provider, "IdentitiesOnly no", "BatchMode yes", keys=())
+    found = diagnosis(person, "box")
+    assert (found["login"], found["advice"].endswith("(ssh-add -s)")) == ("no", True)
+    path.write_text("")
+    one = "-oPubkeyAcceptedAlgorithms=ecdsa-sha2-nistp521"  # so that no server loses its patience
+    found = diagnosis(person, "-oBatchMode=no", one, "box")
+    assert (found["login"], found["command"]) == ("no", "pyssh -Z box")
+
+
+@pytest.mark.beyond_ssh
+@pytest.mark.parametrize(("library", "said", "advice"), [
+    ("/nonexistent.so", "it is not a PKCS11 library", "correct PKCS11Provider"),
+    (str(LIBRARY), "it shows no key: no token is there, or an empty one", "plug in the token"),
+])  # fmt: skip
+def test_diagnosis_without_a_token(
+    pyssh: Client, authorized: tuple[Path, Server], tmp_path: Path, library: str, said: str, advice: str
+) -> None:
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "conf").write_text(f"directories.tokendir = {tmp_path}/tokens\n")
+    pyssh.environment["SOFTHSM2_CONF"] = str(tmp_path / "conf")
+    pyssh.aim(authorized[1], f"PKCS11Provider {library}", keys=())
+    found = diagnosis(pyssh, "box")
+    (skipped,) = stages(found)["authentication"]["facts"]["skipped"]
+    assert skipped.startswith(f"{library}: {said}")
+    assert (found["login"], found["advice"].startswith(advice)) == ("no", True)
+    done = pyssh.run("box", "true")
+    assert f"Skipped: {library} ({said}" in done.stderr.decode()
+    assert f"What may help: {advice}" in done.stderr.decode()

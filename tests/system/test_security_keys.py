@@ -22,6 +22,7 @@ from pyssh_cli.terminal.questions import Questions
 from pyssh_cli.wire import string, uint32
 from tests.system.clients import Client
 from tests.system.conftest import OpenTerminal, StartServer
+from tests.system.diagnosed import diagnosis, stages
 from tests.system.servers import HERE, Server, program, public_directory
 from tests.system.waiting import wait_until
 from tests.unit.keygen import certify, make
@@ -275,3 +276,50 @@ def test_answers_of_a_helper() -> None:
     for reply in bad:
         with pytest.raises(KeyFileError):
             helper_answer(reply)
+
+
+# What --diagnose finds -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.beyond_ssh
+@pytest.mark.parametrize(("options", "needs", "asks"), [
+    ((), "touch", "for a touch of "), (("verify-required",), "pin", "for the PIN of "),
+])  # fmt: skip
+def test_diagnosis_signs_with_none(
+    pyssh: Client,
+    authorized: tuple[Path, Server],
+    provider: Path,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    needs: str,
+    asks: str,
+) -> None:
+    """A key that never ends to wait for its touch is not even asked."""
+    path, server = authorized
+    application = "application=ssh:silent"
+    path.write_text(make_security_key(provider, tmp_path / "key", "ed25519-sk", application, *options) + "\n")
+    pyssh.aim(server, f"SecurityKeyProvider {provider}", keys=[tmp_path / "key"])
+    found = diagnosis(pyssh, "box")
+    (identity,) = stages(found)["authentication"]["facts"]["identities"]
+    assert (identity["needs"], identity["answer"], identity["problem"]) == (needs, "accepted", None)
+    assert (found["login"], found["asks"]) == ("asks", [f"{asks}{tmp_path / 'key'}"])
+    batch = diagnosis(pyssh, "-oBatchMode=yes", "box")
+    assert batch["login"] == ("asks" if needs == "touch" else "no")
+
+
+@pytest.mark.beyond_ssh
+@pytest.mark.parametrize(("library", "said"), [
+    ("/nonexistent.so", "the library /nonexistent.so of SecurityKeyProvider is not there"),
+    ("internal", "the helper /nonexistent of SSH_SK_HELPER cannot be run"),
+    ("none", "set SecurityKeyProvider (internal, or a library) for "),
+])  # fmt: skip
+def test_diagnosis_without_a_provider(
+    pyssh: Client, authorized: tuple[Path, Server], provider: Path, tmp_path: Path, library: str, said: str
+) -> None:
+    path, server = authorized
+    path.write_text(make_security_key(provider, tmp_path / "key", "ed25519-sk") + "\n")
+    pyssh.environment["SSH_SK_HELPER"] = "/nonexistent"
+    pyssh.aim(server, f"SecurityKeyProvider {library}", keys=[tmp_path / "key"])
+    found = diagnosis(pyssh, "box")
+    assert (found["login"], said in found["advice"]) == ("no", True)
+    assert pyssh.run("box", "true").returncode == 255

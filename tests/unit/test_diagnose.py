@@ -176,8 +176,96 @@ def test_root_may_be_kept_out_all_the_same(options: Options) -> None:
 
 
 def test_other_proofs_may_do(options: Options) -> None:
-    assert verdict(options._replace(hostbased_authentication=True), methods=("hostbased",)).login == "perhaps"
+    on = options._replace(hostbased_authentication=True)
+    ready = f.Voucher("hostbased", "this host's own key", None, None, None)
+    assert verdict(on, methods=("hostbased",), vouchers=(ready,)).login == "perhaps"
+    missing = f.Voucher("hostbased", None, None, "no host key", "make one")
+    found = verdict(on, methods=("hostbased",), vouchers=(missing,))
+    assert (found.login, found.advice) == ("no", "no host key: make one")
     assert verdict(options, methods=("hostbased",)).login == "no"
+
+
+TICKET = f.Voucher("gssapi-with-mic", "ann@R", 7300, None, None)
+
+
+def test_kerberos(options: Options) -> None:
+    on = options._replace(gssapi_authentication=True)
+    methods = ("publickey", "gssapi-with-mic")
+    found = verdict(on, identity(answer="refused"), methods=methods, vouchers=(TICKET,))
+    assert (found.login, "as ann@R" in found.summary) == ("perhaps", True)
+    assert verdict(on, identity(), methods=methods, vouchers=(TICKET,)).login == "yes"
+    hung_up = verdict(on, identity(answer="refused"), methods=methods, vouchers=(TICKET,), limit=1)
+    assert hung_up.login == "perhaps"  # it comes before the keys
+    later = on._replace(preferred_authentications=("publickey", "gssapi-with-mic"))
+    assert verdict(later, identity(answer="refused"), methods=methods, vouchers=(TICKET,), limit=1).login == "no"
+    # Whoever has had a ticket means to use it; who has none may never have heard of it.
+    expired = TICKET._replace(problem="it has expired", advice="kinit")
+    assert verdict(on, identity(answer="refused"), methods=methods, vouchers=(expired,)).advice == (
+        "it has expired: kinit"
+    )
+    none = TICKET._replace(by=None, problem="there is no ticket", advice="kinit")
+    found = verdict(on, identity(answer="refused"), methods=methods, vouchers=(none,))
+    assert (found.command or "").startswith("ssh-copy-id")
+    found = verdict(on, methods=("gssapi-with-mic",), vouchers=(none,))
+    assert (found.login, found.advice) == ("no", "there is no ticket: kinit")
+
+
+@pytest.mark.parametrize(("skipped", "advice"), [
+    ("/k-cert.pub: the certificate is expired: it is ...", "have /k-cert.pub renewed, unless the clock"),
+    ("/k-cert.pub: the certificate is not yet valid: ...", "set the clock here"),
+    ("/c: it cannot be read, or holds no certificate", "correct CertificateFile"),
+])  # fmt: skip
+def test_a_certificate_that_is_not_tried(options: Options, skipped: str, advice: str) -> None:
+    refused = identity(answer="refused")
+    found = verdict(options, refused, methods=("publickey",), skipped=("agent: gone", skipped))
+    assert found.advice is not None
+    assert found.advice.startswith(advice)
+
+
+@pytest.mark.parametrize(("skipped", "advice"), [
+    ("3 of the agent's keys: IdentitiesOnly leaves out what no IdentityFile names", "IdentitiesOnly no"),
+    ("agent: cannot connect to the agent at /a: No such file or directory", "start the agent"),
+    ("agent: it holds no key, or is locked", "ssh-add -X"),
+    ("agent: the agent at /a does not answer within 10 seconds", "start the agent anew"),
+    ("/lib.so: it shows no key: no token is there, or an empty one", "plug in the token"),
+    ("/lib.so slot 1: pin required", "ssh-add -s"),
+    ("/k: no SecurityKeyProvider has been specified", "set SecurityKeyProvider"),
+])  # fmt: skip
+def test_keys_that_are_not_tried(options: Options, skipped: str, advice: str) -> None:
+    found = verdict(options, methods=("publickey",), skipped=(skipped,))
+    assert advice in (found.advice or "")
+    refused = verdict(options, identity(answer="refused"), methods=("publickey",), skipped=(skipped,))
+    assert (refused.command or "").startswith("ssh-copy-id")
+
+
+@pytest.mark.parametrize(("suspicion", "advice"), [
+    ("its certificate is for bob", "have ann put into a new one"),
+    ("its certificate is only just valid: ...", "set the clocks"),
+    ("its certificate is signed with SHA-1", "rsa-sha2-512"),
+    (None, "TrustedUserCAKeys"),
+])  # fmt: skip
+def test_a_certificate_that_is_refused(options: Options, suspicion: str | None, advice: str) -> None:
+    keys = identity(answer="refused"), identity(answer="refused", certificate="for x", suspicion=suspicion)
+    found = verdict(options, *keys, methods=("publickey",))
+    assert (found.login, advice in (found.advice or "")) == ("no", True)
+
+
+def test_keys_of_a_token(options: Options) -> None:
+    found = verdict(options, identity("label", source="token", needs="pin"))
+    assert (found.login, found.asks) == ("asks", ("for the PIN of label",))
+    assert found.summary.endswith("label from its token")
+    refused = identity("label", source="token", needs="pin", answer="refused")
+    assert verdict(options, refused, methods=("publickey",)).command == "pyssh -Z box"
+    batch = options._replace(batch_mode=True, pkcs11_provider="/lib.so")
+    found = verdict(batch, identity("label", source="token", needs="pin"))
+    assert (found.advice, found.command) == (
+        "BatchMode asks for no PIN; give the key to an agent:", "ssh-add -s /lib.so"
+    )  # fmt: skip
+
+
+def test_a_key_file_that_is_not_there(options: Options) -> None:
+    found = verdict(options, identity("/gone", present=False, type=None, answer=None), methods=("publickey",))
+    assert (found.login, "there is no /gone" in (found.advice or "")) == ("no", True)
 
 
 def test_a_server_that_lets_anybody_in(options: Options) -> None:

@@ -104,11 +104,22 @@ def test_what_a_hop_must_not_do_is_taken_out(tmp_path: Path) -> None:
     assert made.options.update_host_keys == "no"
     assert not made.options.permit_local_command
     assert made.options.add_keys_to_agent[0] == "no"
-    assert made.options.batch_mode
+
+
+def test_an_agent_that_did_not_answer_is_not_asked_again(tmp_path: Path) -> None:
+    options = options_of(tmp_path, "IdentityAgent /a")
+    leg = Leg(options, Notes(Log()), "box")
+    sick = f.Stage("agent", "warning", 1.0, "it hangs", None, None, f.Agent("/a", None))
+    made = Trip(leg, Notes(Log()), None, is_last=True, agent=sick)
+    assert (made.options.identity_agent, made.agent_problem) == (None, "it hangs")
+    for other in (sick._replace(facts=f.Agent("/b", None)), sick._replace(status="ok"), None):
+        made = Trip(leg, Notes(Log()), None, is_last=True, agent=other)
+        assert (made.options.identity_agent, made.agent_problem) == ("/a", "")
 
 
 def test_nobody_is_asked() -> None:
     nobody = Nobody(Log())
+    assert nobody.asks_nobody
     assert nobody.ask_secret("password: ") is None
     assert nobody.ask_line("code: ") is None
     assert not nobody.confirmed

@@ -142,3 +142,26 @@ def test_without_keys_or_socket_nothing_is_sent(
 
 def test_local_name_is_a_name() -> None:
     assert text(hostbased._local_name(None)) == text(socket.gethostname())
+
+
+def test_what_keeps_this_host_from_vouching(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helper: Path
+) -> None:
+    system = tmp_path / "ssh_config"
+    monkeypatch.setattr(hostbased, "SYSTEM_FILE", str(system))
+    one = make("ed25519")
+    options, log, sock = one._options, Log(), one._socket
+
+    def obstacle(lines: str) -> str:
+        system.write_text(lines)
+        return hostbased.obstacle(options, log, sock)
+
+    assert obstacle("EnableSSHKeysign yes\n") == ""
+    assert obstacle("Host *\n  EnableSSHKeysign yes\n") == ""
+    for lines in ("", "EnableSSHKeysign no\n", "Host other.test\n  EnableSSHKeysign yes\n"):
+        assert obstacle(lines).startswith("EnableSSHKeysign is not set in ")
+    assert "socket of its own" in hostbased.obstacle(options, log, None)
+    helper.unlink()
+    assert "ssh-keysign is not installed" in obstacle("EnableSSHKeysign yes\n")
+    (tmp_path / "key-ed25519.pub").unlink()
+    assert "no host keys" in obstacle("EnableSSHKeysign yes\n")

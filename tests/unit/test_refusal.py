@@ -46,7 +46,8 @@ def test_the_whole_block(options: Options) -> None:
         "         agent (cannot connect)",
         "The server takes: publickey, password",
         "What may help: check the user (ann; -l gives another), and that the key's public half is in"
-        " ~/.ssh/authorized_keys there (ssh-copy-id puts it there); check the password of ann",
+        " ~/.ssh/authorized_keys there (ssh-copy-id puts it there); check the password of ann; else the server's"
+        " log says why: a locked account, AllowUsers, a missing shell",
     ]
 
 
@@ -77,6 +78,55 @@ def test_many_keys_are_counted(options: Options) -> None:
             "install the extra pyssh-cli[gssapi]",
         ),
         ({"offered": ("gssapi-with-mic",), "tried": {"gssapi-with-mic": ["not tried: no ticket"]}}, "kinit"),
+        (
+            {
+                "offered": ("gssapi-with-mic", "password"),
+                "tried": {"gssapi-with-mic": ["not tried: Ticket expired"]},
+            },
+            "get a new Kerberos ticket with kinit",
+        ),
+        (
+            {"offered": ("gssapi-with-mic",), "tried": {"gssapi-with-mic": ["refused", "not tried: other"]}},
+            "~/.k5login there",
+        ),
+        (
+            {"offered": ("gssapi-with-mic",), "tried": {"gssapi-with-mic": ["not tried: Clock skew too great"]}},
+            "set the clock here",
+        ),
+        (
+            {"skipped": [("/c", "the certificate is expired: x")], "tried": {KEY: ["refused"]}},
+            "have /c renewed, unless the clock here is wrong",
+        ),
+        (
+            {"skipped": [("/c", "the certificate is not yet valid: x")], "tried": {KEY: ["refused"]}},
+            "set the clock here, if it is wrong",
+        ),
+        (
+            {
+                "tried": {
+                    "/k ED25519-CERT SHA256:x": ["refused; its certificate is only just valid: x, clock may be"]
+                }
+            },
+            "have the clock of the server set",
+        ),
+        (
+            {"tried": {"/k RSA-CERT SHA256:x": ["refused; its certificate is signed with SHA-1"]}},
+            "rsa-sha2-512",
+        ),
+        ({"tried": {"/k ED25519-CERT SHA256:x": ["refused"]}}, "authority in TrustedUserCAKeys"),
+        ({"skipped": [("agent", "it holds no key, or is locked")]}, "ssh-add -X"),
+        (
+            {"skipped": [("/k", "bad permissions")], "tried": {"/k": ["not tried: it could not be opened"]}},
+            "chmod 600",
+        ),
+        ({"tried": {"/k": ["not tried: it could not be opened"]}}, "ssh-add"),
+        (
+            {
+                "offered": ("keyboard-interactive",),
+                "tried": {"keyboard-interactive": ["refused", "refused without another question"]},
+            },
+            "the answer seems right, but the account may be expired or locked",
+        ),
         ({"too_many": True, "offered": ()}, "IdentitiesOnly yes"),
         ({"too_many": True, "offered": ("password",)}, "PreferredAuthentications password"),
     ],

@@ -84,8 +84,6 @@ class _Examination:
         self._stages: list[f.Stage] = []
         self._hops: list[f.Hop] = []
         self._trips: list[Trip] = []
-        self._deaf_agent: str | None = None
-        """The agent that did not answer: it is not waited for again at each host."""
 
     def run(self) -> f.Diagnosis:
         began = monotonic()
@@ -161,10 +159,7 @@ class _Examination:
         if not way:
             return way
         options = way[-1].options
-        agent = self._stage("agent", lambda: local.agent(options, self._notes))
-        self._add(agent)
-        if agent and agent.status != "ok":
-            self._deaf_agent = options.identity_agent
+        self._add(self._stage("agent", lambda: local.agent(options, self._notes)))
         if options.local_forwards or options.remote_forwards:
             self._add(self._stage("forwards", lambda: local.forwards(options, self._notes)))
         return way
@@ -209,11 +204,10 @@ class _Examination:
         for name in _NEEDED:
             import_module(name)  # what takes time here is not to be told of as the server's
         outer: Trip | None = None
+        agent = next((stage for stage in self._stages if stage.name == "agent"), None)
         for number, leg in enumerate(way):
             is_last = number == len(way) - 1
-            if leg.options.identity_agent == self._deaf_agent:
-                leg = leg._replace(options=leg.options._replace(identity_agent=None))  # noqa: PLW2901
-            trip = Trip(leg, self._notes, outer, is_last=is_last)
+            trip = Trip(leg, self._notes, outer, is_last=is_last, agent=agent)
             self._trips.append(trip)
             self._hops.append(self._hop(trip, alone=len(way) == 1))
             if self._hops[-1].stages[-1].status in ENDS:

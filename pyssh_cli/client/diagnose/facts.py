@@ -139,7 +139,8 @@ class HostKey(NamedTuple):
     "unchecked" (the configuration asks for no check, or it did not come to one). `file` and `line` say where.
     `address_line` is "FILE:LINE" of another key that is known for the address (CheckHostIP). `names` are other
     names that the key is known by. `outcome` is what a login would do: "accepted", "asked", "added" without a
-    question, or "refused". `types` are the types of host key that the server has, as far as it says.
+    question, or "refused". `types` are the types of host key that the server has, as far as it says. `flaw` is why
+    the certificate does not count, although its authority is known; null where it counts, or nobody asked that.
     """
 
     type: str
@@ -154,6 +155,7 @@ class HostKey(NamedTuple):
     outcome: str
     certificate: str | None
     types: tuple[str, ...]
+    flaw: str | None = None
 
 
 class IdentityFacts(NamedTuple):
@@ -163,7 +165,8 @@ class IdentityFacts(NamedTuple):
     `needs` is what the person has to give for it: "nothing", "passphrase", "touch" or "pin". `problem` tells why
     it cannot be used. `algorithm` is what it would be proved by. `answer` is the server's: "accepted" (it would
     take a signature), "refused", "logged in" (on a jump host), or null when it was not asked; `within_limit` tells
-    whether a login gets as far as this key before the server hangs up.
+    whether a login gets as far as this key before the server hangs up. `certificate` is whom it is for, how long,
+    and by which authority, null for a plain key; `suspicion` what the server may have had against it.
     """
 
     name: str
@@ -178,12 +181,27 @@ class IdentityFacts(NamedTuple):
     algorithm: str | None
     answer: str | None
     within_limit: bool
+    certificate: str | None = None
+    suspicion: str | None = None
+
+
+class Voucher(NamedTuple):
+    """A proof by `method`, "gssapi-with-mic" or "hostbased", which is looked at and not given. `by` is whose it
+    would be, null where there is none; `seconds` how long tickets hold; `problem` why there is no proof, and
+    `advice` what to do about that."""
+
+    method: str
+    by: str | None
+    seconds: int | None
+    problem: str | None
+    advice: str | None
 
 
 class Authentication(NamedTuple):
     """What the server wants of a user. `methods` are those it offers, null when it did not say; `open` tells
     that it lets anybody in. `signatures` is its server-sig-algs, null where it sent none, `extensions` the names
-    of all that its EXT_INFO told. `skipped` are keys that are not tried, each "NAME: REASON". `limit` is how many
+    of all that its EXT_INFO told. `vouchers` are proofs that are neither keys nor passwords, for methods that
+    both sides have. `skipped` are keys that are not tried, each "NAME: REASON". `limit` is how many
     refused keys make it hang up, null when that did not happen, `connections` how many were made to ask."""
 
     methods: tuple[str, ...] | None
@@ -195,6 +213,7 @@ class Authentication(NamedTuple):
     skipped: tuple[str, ...]
     limit: int | None
     connections: int
+    vouchers: tuple[Voucher, ...] = ()
 
 
 class Sample(NamedTuple):

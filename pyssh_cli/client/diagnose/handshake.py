@@ -8,10 +8,12 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from pyssh_cli.client.diagnose import facts as f
+from pyssh_cli.client.diagnose.certified import cure
 from pyssh_cli.client.diagnose.local import StageProblem
 from pyssh_cli.client.diagnose.software import why_old
 from pyssh_cli.client.diagnose.trip import TooSlow, Trip, plain
 from pyssh_cli.client.hints import in_place_of_a_version
+from pyssh_cli.client.trust import ListUnreadable
 from pyssh_cli.config.tokens import TOKEN_RULES
 from pyssh_cli.errors import HostKeyError, KeyFileError, NegotiationError, ProtocolError, PysshError
 from pyssh_cli.keys.algorithms import PLAIN_KEY_ALGORITHMS
@@ -222,6 +224,8 @@ def host_key(trip: Trip) -> f.HostKey:
     if failure:
         raise _refused(trip, found, failure)
     batch = trip.leg.options.batch_mode
+    if found.outcome == "asked" and found.flaw and batch:
+        raise _flawed(trip, found)
     if found.outcome == "asked" and (batch or not trip.is_last):
         why = "BatchMode asks nobody" if batch else "a login would ask about it, and --diagnose asks nobody"
         raise StageProblem(
@@ -242,6 +246,8 @@ def host_key(trip: Trip) -> f.HostKey:
             found,
             status="warning",
         )
+    if found.flaw:
+        raise _flawed(trip, found, "warning")
     if found.known == "unknown" and (said := _not_read(trip)):
         raise StageProblem(
             f"the key is not known{said}", "mend that: the host may well be known there", found, status="warning"
@@ -256,6 +262,12 @@ def _not_read(trip: Trip) -> str:
     return f" ({notes[0]})" if notes else ""
 
 
+def _flawed(trip: Trip, found: f.HostKey, status: f.Status = "failed") -> StageProblem:
+    """The host's certificate, which should speak for its key, does not."""
+    name = trip.options.host_key_alias or trip.options.hostname
+    return StageProblem(found.flaw or "", cure(found.flaw or "", name), found, status=status)
+
+
 def _host_key_facts(trip: Trip, key: PublicKey, *, refused: bool) -> f.HostKey:
     probe = trip.probe
     assert probe is not None
@@ -265,7 +277,8 @@ def _host_key_facts(trip: Trip, key: PublicKey, *, refused: bool) -> f.HostKey:
     outcome = "refused" if refused else "asked" if asks else "added" if examiner.adds else "accepted"
     certificate = None
     if key.is_certificate:
-        certificate = printable(key.certificate().describe(trip.options.fingerprint_hash))
+        said = printable(key.certificate().describe(trip.options.fingerprint_hash))
+        certificate = said.removeprefix(f"{key.fingerprint(trip.options.fingerprint_hash)}, ")
     other = examiner.address_entry
     offered = probe.transport.server_offer
     return f.HostKey(
@@ -281,6 +294,7 @@ def _host_key_facts(trip: Trip, key: PublicKey, *, refused: bool) -> f.HostKey:
         outcome=outcome,
         certificate=certificate,
         types=tuple(printable(name) for name in offered.host_key) if offered else (),
+        flaw=printable(examiner.flaw) or None,
     )
 
 
@@ -297,8 +311,14 @@ def _refused(trip: Trip, found: f.HostKey, failure: PysshError) -> StageProblem:
         )
     if found.known == "revoked":
         where = f"by {place}" if found.file else "by RevokedHostKeys"
+        advice = "do not connect; ask whoever runs the host for its new key"
+        return StageProblem(f"{_whose(trip)} is revoked {where}", advice, found)
+    if isinstance(failure, ListUnreadable):
+        why = " ".join(trip.notes.take()).rpartition(" in revoked keys file ")[2]
         return StageProblem(
-            f"the key is revoked {where}", "do not connect; ask whoever runs the host for its new key", found
+            f"a list of RevokedHostKeys cannot be read, which refuses every host: {why}",
+            "mend that file here, or take it out of RevokedHostKeys",
+            found,
         )
     if found.address_line:
         return StageProblem(
@@ -313,11 +333,14 @@ def _refused(trip: Trip, found: f.HostKey, failure: PysshError) -> StageProblem:
             f"get the host's key from who runs it, and add it for {name} to a file that UserKnownHostsFile names",
             found,
         )
+    if found.known == "unknown" and found.flaw:
+        return _flawed(trip, found)
     if found.known == "unknown":
         return StageProblem(
             "the key is not known, and the configuration has unknown ones refused (StrictHostKeyChecking)"
             + _not_read(trip),
-            f"get the host's key from who runs it, and add it for {name} to known_hosts",
+            f"get the host's key from who runs it, and add it for {name} to known_hosts"
+            + (" (or its authority's, behind @cert-authority)" if found.certificate else ""),
             found,
         )
     said = trip.notes.take()
@@ -325,9 +348,7 @@ def _refused(trip: Trip, found: f.HostKey, failure: PysshError) -> StageProblem:
     if isinstance(failure, HostKeyError) and said:
         text = said[-1].split("\n", 1)[0]
     advice = "ask whoever runs the host"
-    if isinstance(failure.__cause__, KeyFileError):
-        advice = "see to it that all of RevokedHostKeys can be read, or take it out: until then no host is trusted"
-    elif trip.options.known_hosts_command and "KnownHostsCommand" in str(failure):
+    if trip.options.known_hosts_command and "KnownHostsCommand" in str(failure):
         advice = _BY_HAND
     return StageProblem(" ".join(text.split()), advice, found)
 
@@ -336,6 +357,18 @@ def _file_of_address(trip: Trip) -> str | None:
     """Where the key is that is known for the address."""
     entry = trip.probe.examiner.address_entry if trip.probe else None
     return entry.file if entry else None
+
+
+def _whose(trip: Trip) -> str:
+    """What a revocation is of: the host's key, or the authority of its certificate."""
+    entry = trip.probe.examiner.entry if trip.probe else None
+    offered = trip.probe.offered if trip.probe else None
+    key = PublicKey.parse(offered.host_key) if offered else None
+    if key is None or not key.is_certificate:
+        return "the key"
+    if entry is None:
+        return "the key, or the authority of its certificate,"
+    return "the authority of its certificate" if entry.key == key.certificate().ca else "the key"
 
 
 def _forget(name: str, file: str | None) -> str:

@@ -13,6 +13,7 @@ from pyssh_cli.errors import AgentError, NetworkError
 from pyssh_cli.log import DEBUG3, Log, printable
 
 AGENT_ADVICE = "start an agent and point SSH_AUTH_SOCK at it, or set IdentityAgent none"
+SICK_AGENT_ADVICE = "start that agent anew, or set IdentityAgent none; a login waits for it, too"
 
 
 class StageProblem(Exception):
@@ -72,7 +73,8 @@ def agent(options: Options, log: Log) -> Agent:
     try:
         return Agent(printable(path), len(link.keys()))
     except AgentError as error:
-        raise StageProblem(str(error), AGENT_ADVICE, Agent(printable(path), None), status="warning") from None
+        advice = AGENT_ADVICE if str(error).startswith("cannot connect") else SICK_AGENT_ADVICE
+        raise StageProblem(str(error), advice, Agent(printable(path), None), status="warning") from None
     finally:
         link.close()
 

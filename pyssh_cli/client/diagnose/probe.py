@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from pyssh_cli.client.authenticate import Authenticator
 from pyssh_cli.client.candidates import Candidate, Unusable
 from pyssh_cli.client.connection import Connection
+from pyssh_cli.client.diagnose.certified import flaw
 from pyssh_cli.client.diagnose.facts import IdentityFacts, Sample
+from pyssh_cli.client.host_key_warnings import shown_principals
 from pyssh_cli.client.jump import JumpChannel
-from pyssh_cli.client.trust import HostTrust
+from pyssh_cli.client.trust import HostTrust, ListUnreadable
+from pyssh_cli.client.user_certificates import suspicion
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import HostKeyError, NetworkError, PysshError
 from pyssh_cli.keys.known_hosts import KnownHost, Verdict
@@ -24,6 +27,8 @@ from pyssh_cli.protocol.transport import HostKeyOffered
 from pyssh_cli.terminal.questions import Questions
 
 if TYPE_CHECKING:
+    from pyssh_cli.client.diagnose.facts import Voucher
+    from pyssh_cli.client.diagnose.trip import Trip
     from pyssh_cli.client.link import Carrier
     from pyssh_cli.net.loop import Loop
 
@@ -81,16 +86,26 @@ class Examiner(HostTrust):
         self.entry: KnownHost | None = None
         self.address_entry: KnownHost | None = None
         self.names: list[str] = []
+        self.flaw = ""
+        """Why the host's certificate does not count."""
         self.adds = False
         """Whether a login would write to known_hosts."""
 
     def _check_revoked(self, key: PublicKey) -> None:
         try:
             super()._check_revoked(key)
-        except HostKeyError as error:
-            if error.__cause__ is None:  # else a list cannot be read
-                self.known = "revoked"
+        except ListUnreadable:
             raise
+        except HostKeyError:
+            self.known = "revoked"
+            raise
+
+    def _flaw_of(self, key: PublicKey) -> str | None:
+        reason = super()._flaw_of(key)
+        if reason:
+            o = self._options
+            self.flaw = flaw(key.certificate(), reason, o.host_key_alias or o.hostname)
+        return reason
 
     def _is_trusted_by_dns(self, key: PublicKey) -> bool:
         trusted = super()._is_trusted_by_dns(key)
@@ -290,16 +305,15 @@ class Inquiry(Authenticator):
     def skipped(self) -> tuple[str, ...]:
         """Keys that are not tried, and why."""
         named = {key.name for key in self.gathered}
-        return tuple(
-            f"{printable(name)}: {printable(why)}" for name, why in self._identities.skipped if name not in named
-        )
+        skipped = dict.fromkeys(self._identities.skipped)
+        return tuple(f"{printable(name)}: {printable(why)}" for name, why in skipped if name not in named)
 
     def _facts_of(self, key: Candidate) -> IdentityFacts:
         public = key.public
         blob = public.blob if public else b""
         problem = key.problem
         answer = self.asked.answers.get(blob)
-        if answer == "accepted" and not problem:
+        if answer in {"accepted", "refused"} and not problem:
             problem = _why_unusable(key)
         if public is None and not problem:
             problem = "its public half is locked away, too"
@@ -321,24 +335,41 @@ class Inquiry(Authenticator):
             algorithm=algorithm or None,
             answer=answer,
             within_limit=self.asked.limit is None or before < self.asked.limit,
+            certificate=_described(public) if public and public.is_certificate else None,
+            suspicion=self._suspicion(public) if public and answer == "refused" else None,
         )
+
+    def _suspicion(self, public: PublicKey) -> str | None:
+        return suspicion(public.certificate(), self._options.user) or None if public.is_certificate else None
+
+    def vouchers(self, trip: Trip) -> tuple[Voucher, ...]:
+        """What else there may be to prove the user."""
+        from pyssh_cli.client.diagnose.vouchers import vouchers
+
+        return vouchers(trip, self.methods or (), self._auth)
 
 
 def _told(problem: str, name: str) -> str:
     """Why a key cannot be used, without what stands beside it anyway."""
     line = problem.strip().rpartition("\n")[2].removeprefix(f'Load key "{name}": ')
+    line = line.removeprefix(f"private key {name} ")
     if line == "bad permissions":
         return "bad permissions: others may read it, and only its owner may (chmod 600)"
     return line
 
 
+def _described(public: PublicKey) -> str:
+    """What a user's certificate says, clean."""
+    certificate = public.certificate()
+    whom = shown_principals(certificate) or "nobody"
+    authority = f"{certificate.ca.short_name} {certificate.ca.fingerprint()}"
+    return f"for {whom}, valid {certificate.validity()}, by {authority}"
+
+
 def _why_unusable(key: Candidate) -> str:
-    """Why a key that the server takes cannot sign, as far as that shows without asking for anything."""
-    load = getattr(key, "load", None)
-    if load is None or key.needs != "nothing":
-        return ""
+    """Why a key cannot sign, as far as that shows without asking for anything."""
     try:
-        load()
+        key.examine()
     except PysshError as error:
         return str(error)
     return ""

@@ -10,6 +10,7 @@ from typing import Any
 
 from pyssh_cli.client.diagnose import facts as f
 from pyssh_cli.client.diagnose.verdict import title_of
+from pyssh_cli.client.user_certificates import OTHER_PRINCIPALS
 from pyssh_cli.colour import Paint, Role
 from pyssh_cli.keys.algorithms import KEY_TYPES, key_type_of, plain_type
 from pyssh_cli.log import printable
@@ -150,7 +151,8 @@ class Report:
         if found.path is None:
             yield "none (no SSH_AUTH_SOCK, no IdentityAgent)"
         elif found.keys is not None:
-            yield f"{found.keys} {'key' if found.keys == 1 else 'keys'} at {found.path}"
+            none = " (it is empty, or locked)" if found.keys == 0 else ""
+            yield f"{found.keys} {'key' if found.keys == 1 else 'keys'} at {found.path}{none}"
 
     def forwards(self, found: f.Forwards) -> Iterator[str]:
         for each in found.forwards:
@@ -192,7 +194,10 @@ class Report:
         yield f"{found.type}{size}{_how_known(found)}"
         yield found.fingerprint
         if found.certificate:
-            yield f"certificate: {found.certificate}"
+            whose = ", its authority is not known here" if found.known == "unknown" and not found.flaw else ""
+            yield f"certificate: {found.certificate}{whose}"
+        if found.flaw:
+            yield found.flaw
         if found.names:
             yield f"known by other names: {', '.join(found.names)}"
         rows = [KEY_TYPES.get(plain_type(key_type_of(name) or "")) for name in found.types]
@@ -220,6 +225,9 @@ class Report:
         for line in found.skipped:
             if not line.startswith("agent: "):  # that was a stage of its own
                 yield f"not tried: {line}"
+        for voucher in found.vouchers:
+            lasts = "" if voucher.seconds is None else f", for {_span(voucher.seconds)} more"
+            yield f"{_VOUCHERS[voucher.method]}: {voucher.problem or f'{voucher.by}{lasts}'}"
         if found.limit is not None:
             yield f"the server hangs up after {found.limit} refused {'key' if found.limit == 1 else 'keys'}"
 
@@ -237,6 +245,10 @@ class Report:
         yield f"{said}: {each.name or 'a key without a name'}{note}"
         if each.type:
             yield f"  {each.type}{size} {each.fingerprint}"
+        if each.certificate:
+            yield f"  {each.certificate}"
+        if each.suspicion and not each.suspicion.startswith(OTHER_PRINCIPALS):  # that stands there already
+            yield f"  {each.suspicion}"
         if each.problem and each.present:
             yield f"  {each.problem}"
 
@@ -262,6 +274,7 @@ def _how_known(found: f.HostKey) -> str:
 _ANSWERS: dict[str | None, str] = {"accepted": "accepted", "refused": "refused", "logged in": "logged in with"}
 _SOURCES = {"file": "", "agent": "agent", "certificate": "certificate", "token": "token"}
 _NEEDS = {"nothing": "", "passphrase": "passphrase needed", "touch": "touch needed", "pin": "PIN needed"}
+_VOUCHERS = {"gssapi-with-mic": "Kerberos", "hostbased": "hostbased"}
 _PLACES = {"server": "server, sshd_config", "client": "here, ssh_config"}
 
 _BODIES: dict[str, Callable[[Report, Any], Iterator[str]]] = {
@@ -294,6 +307,10 @@ def _time(milliseconds: float) -> str:
     if milliseconds >= 1000:
         return f"{milliseconds / 1000:.1f} s"
     return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
+
+
+def _span(seconds: int) -> str:
+    return f"{round(seconds / 3600)} h" if seconds >= 7200 else f"{seconds // 60} min"
 
 
 def _wrapped(text: str, width: int, first: str = "", later: str = "  ") -> list[str]:

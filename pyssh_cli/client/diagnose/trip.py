@@ -11,6 +11,7 @@ from pyssh_cli.client.diagnose.probe import Asked, Inquiry, Notes, Probe
 from pyssh_cli.client.way import Leg
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError, PysshError
+from pyssh_cli.log import printable
 from pyssh_cli.net.process import UNKNOWN_PEER
 
 if TYPE_CHECKING:
@@ -26,14 +27,23 @@ class TooSlow(NetworkError):
 
 
 class Trip:
-    """One hop while its stages are gone through: what they leave for each other. `outer` is the hop before."""
+    """One hop while its stages are gone through: what they leave for each other. `outer` is the hop before,
+    `agent` the stage of that name."""
 
-    def __init__(self, leg: Leg, notes: Notes, outer: Trip | None, *, is_last: bool) -> None:
+    def __init__(
+        self, leg: Leg, notes: Notes, outer: Trip | None, *, is_last: bool, agent: f.Stage | None = None
+    ) -> None:
         self.leg = leg
         self.options: Options = leg.options._replace(
-            batch_mode=True, add_keys_to_agent=("no", None), update_host_keys="no", permit_local_command=False
+            add_keys_to_agent=("no", None), update_host_keys="no", permit_local_command=False
         )
-        """What a login there would go by, but for what would ask, write, or run something after the login."""
+        """What a login there would go by, but for what would write, or run something after the login; `Nobody` is
+        who is asked."""
+        self.agent_problem = ""
+        """Why the agent is not asked: it has not answered before, and would be waited for again."""
+        if agent and agent.status == "warning" and agent.facts.path == printable(leg.options.identity_agent or ""):
+            self.agent_problem = agent.problem or ""
+            self.options = self.options._replace(identity_agent=None)
         self.notes = notes
         self.outer = outer
         self.loop: Loop | None = outer.loop if outer else None

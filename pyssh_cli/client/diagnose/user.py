@@ -103,9 +103,10 @@ def _authentication_facts(trip: Trip) -> f.Authentication:
         signatures=None if signatures is None else tuple(printable(signatures).split(",")),
         extensions=tuple(printable(name) for name in probe.transport.extensions),
         identities=inquiry.identities(),
-        skipped=inquiry.skipped(),
+        skipped=(*inquiry.skipped(), *((f"agent: {trip.agent_problem}",) if trip.agent_problem else ())),
         limit=trip.asked.limit,
         connections=trip.asked.connections,
+        vouchers=inquiry.vouchers(trip),
     )
 
 
@@ -123,6 +124,8 @@ def _no_way_in(trip: Trip, found: f.Authentication, text: str) -> StageProblem:
         if taken and taken.source != "agent":
             advice, command = "give the key to an agent, and this goes on:", shlex.join(["ssh-add", taken.name])
         return StageProblem(what, advice or "", found, command=command or "", status="asks")
+    if not text and any(not each.problem for each in found.vouchers):
+        return StageProblem(said.summary, f"log in to {name} to see whether it does", found, status="asks")
     what = text or "; ".join(trip.notes.take()) or f"{name} takes none of our keys"
     advice = "see its log, and with -v what the agent says" if said.possible else said.advice or ""
     return StageProblem(what, advice, found, command=said.command or "")

@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Sequence
 
 from pyssh_cli.client.diagnose.facts import Authentication, Hop, HostKey, IdentityFacts, Stage, Verdict
-from pyssh_cli.client.refusal import SWITCHES
+from pyssh_cli.client.refusal import SWITCHES, cure
+from pyssh_cli.client.user_certificates import BY_SHA1, EDGE_OF_TIME, OTHER_PRINCIPALS
 from pyssh_cli.config.options import Options
 
 _ASKS = {"passphrase": "for the passphrase of {}", "touch": "for a touch of {}", "pin": "for the PIN of {}"}
@@ -87,11 +88,13 @@ def by_methods(options: Options, found: Authentication, asks: Sequence[str] = ()
         summary = f"a login would work, with {_called(key)}{unless}"
         return Verdict("asks" if asks else "yes", summary, tuple(asks))
     advice, command = _advice(options, found, enabled)
+    ready = [each for each in found.vouchers if not each.problem and each.method in enabled]
+    if found.limit is not None:  # only what comes before the keys comes to its turn
+        ready = [each for each in ready if enabled.index(each.method) < enabled.index("publickey")]
+    if ready:
+        summary = f"a login may work {_BY[ready[0].method].format(ready[0].by)}"
+        return Verdict("perhaps", summary, tuple(asks))
     if found.limit is None:
-        if "gssapi-with-mic" in enabled and _has_tickets(options):
-            return Verdict("perhaps", "a login may work by Kerberos, which is not tried here", tuple(asks))
-        if "hostbased" in enabled:
-            return Verdict("perhaps", "a login may work by this host's own key (hostbased)", tuple(asks))
         if question := _question(options, enabled):
             what = "a password" if "password" in enabled else "an answer"
             if "publickey" not in enabled:
@@ -118,10 +121,10 @@ def _question(options: Options, enabled: list[str]) -> str:
     return f"for the password of {options.user}" if "password" in enabled else "what the server wants to know"
 
 
-def _has_tickets(options: Options) -> bool:
-    from pyssh_cli.client.gssapi import is_likely
-
-    return is_likely(options)
+_BY = {
+    "gssapi-with-mic": "by Kerberos, as {}: whether the server lets that one in is not tried here",
+    "hostbased": "by {} (hostbased): whether the server believes that is not tried here",
+}
 
 
 def _best(identities: tuple[IdentityFacts, ...], *, batch_mode: bool) -> IdentityFacts | None:
@@ -137,7 +140,8 @@ def _best(identities: tuple[IdentityFacts, ...], *, batch_mode: bool) -> Identit
 
 
 def _called(key: IdentityFacts) -> str:
-    return f"{key.name or key.fingerprint}{' from the agent' if key.source == 'agent' else ''}"
+    whose = {"agent": " from the agent", "token": " from its token"}.get(key.source, "")
+    return f"{'the certificate of ' if key.certificate else ''}{key.name or key.fingerprint}{whose}"
 
 
 def copy_key(options: Options) -> str:
@@ -156,11 +160,13 @@ def _advice(options: Options, found: Authentication, enabled: list[str]) -> tupl
             return f"{advice}: its public half as IdentityFile, and IdentitiesOnly yes", None
         return f"{advice}, by adding:", shlex.join(["-o", "IdentitiesOnly=yes", "-i", late.name])
     if broken := next((each for each in accepted if each.problem), None):
-        return f"the server would take {broken.name}: {broken.problem}", None
+        return f"the server would take {broken.name}, but: {broken.problem}", None
     if locked := next((each for each in accepted if each.needs != "nothing"), None):
-        return f"BatchMode asks for no {locked.needs}; give the key to an agent:", shlex.join(
-            ["ssh-add", locked.name]
-        )
+        words = ["-s", options.pkcs11_provider or ""] if locked.source == "token" else [locked.name]
+        needs = "PIN" if locked.needs == "pin" else locked.needs
+        return f"BatchMode asks for no {needs}; give the key to an agent:", shlex.join(["ssh-add", *words])
+    skipped = [(name, why) for name, _, why in (line.partition(": ") for line in found.skipped)]
+    unable = [each for each in found.vouchers if each.advice]
     offered = found.methods or ()
     if not enabled:
         switched = ", ".join(SWITCHES[name] for name in offered if name in SWITCHES)
@@ -169,10 +175,41 @@ def _advice(options: Options, found: Authentication, enabled: list[str]) -> tupl
         return f"what the server offers is switched off here: see PreferredAuthentications, {switched}", None
     if found.limit is not None:
         return "offer only the right key: name it by IdentityFile or -i, and set IdentitiesOnly yes", None
+    if "publickey" not in enabled and unable:
+        return f"{unable[0].problem}: {unable[0].advice}", None
     if "publickey" not in enabled:
         return f"the server takes no keys: ask whoever runs it how {options.user} is to log in", None
+    if used := next((each for each in unable if each.by or "expired" in (each.problem or "")), None):
+        return f"{used.problem}: {used.advice}", None
+    if surely := cure(skipped, sure=True):
+        return surely, None
     if unusable := next((each for each in found.identities if each.present and each.problem), None):
         return f"{unusable.name}: {unusable.problem}", None
-    if any(each.answer == "refused" for each in found.identities):
+    if refused := next((each for each in found.identities if each.answer == "refused" and each.certificate), None):
+        return _of_certificate(options, refused), None
+    refusals = [each for each in found.identities if each.answer == "refused"]
+    if refusals and all(each.source == "token" for each in refusals):
+        advice = "put a key of the token into ~/.ssh/authorized_keys there; this prints them:"
+        return advice, shlex.join(["pyssh", "-Z", options.original_host])
+    if refusals:
         return f"check that the user is {options.user}; if so, put your key there:", copy_key(options)
+    if help_ := cure(skipped, sure=False):
+        return help_, None
+    if missing := next((each for each in found.identities if each.explicit and not each.present), None):
+        return f"there is no {missing.name}: correct IdentityFile or -i, or make that key with ssh-keygen", None
     return "make a key with ssh-keygen (or name yours by -i), and put it there:", copy_key(options)
+
+
+def _of_certificate(options: Options, refused: IdentityFacts) -> str:
+    """What helps a certificate that the server does not take."""
+    why = refused.suspicion or ""
+    if why.startswith(OTHER_PRINCIPALS):
+        return f"log in as one of those the certificate is for (-l), or have {options.user} put into a new one"
+    if why.startswith(EDGE_OF_TIME):
+        return "set the clocks of both sides: the certificate begins or ends just now"
+    if why.startswith(BY_SHA1):
+        return "have the certificate signed by something newer (ssh-keygen -s CA -t rsa-sha2-512)"
+    return (
+        "ask whoever runs the server why it refuses the certificate: its log tells (another authority in"
+        f" TrustedUserCAKeys, its clock, {options.user} or this address not allowed)"
+    )
