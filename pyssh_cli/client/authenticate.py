@@ -8,6 +8,8 @@ their own, loaded when their turn comes.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from pyssh_cli.client.agent_link import HostProof
 from pyssh_cli.client.candidates import Candidate
 from pyssh_cli.client.identities import Identities, choose_algorithm
 from pyssh_cli.config.options import Options
-from pyssh_cli.errors import AgentError, AuthenticationError, NetworkError, PysshError
+from pyssh_cli.errors import AgentError, AuthenticationError, KeyFileError, NetworkError, PysshError
 from pyssh_cli.keys.algorithms import KEY_ALGORITHMS, plain_type
 from pyssh_cli.log import INFO, Log, printable
 from pyssh_cli.protocol import userauth as ua
@@ -45,6 +47,9 @@ REFUSED = "refused"
 BY_SHA2 = "; signed with SHA-2"
 """What came of a key, and what may be the reason: `refusal` knows what helps."""
 
+UNREADABLE = "it may not be read"
+"""What came of a key whose file we may not open."""
+
 UNASKED = "nowhere to ask for it"
 NOT_ASKED_AGAIN = "refused without another question"
 """What came of a password, or of answers: OpenSSH asks again, but not where it is the account that it refuses."""
@@ -62,6 +67,10 @@ def numeric_peer(sock: socket.socket | None) -> str:
     except OSError:
         return ""
     return str(where[0]) if isinstance(where, tuple) else ""
+
+
+def _is_denied(error: PysshError) -> bool:
+    return isinstance(error, KeyFileError) and str(error).endswith(f": {os.strerror(errno.EACCES)}")
 
 
 class Authenticator:
@@ -428,7 +437,7 @@ class Authenticator:
             key.prepare()
         except PysshError as error:
             self._log.error(str(error))
-            self._note("not tried: it could not be opened", key.name)
+            self._note(f"not tried: {UNREADABLE if _is_denied(error) else 'it could not be opened'}", key.name)
             return False
         if key.public is None:
             return False
@@ -489,6 +498,9 @@ class Authenticator:
             self._log.error(f'signing failed for key "{printable(key.name)}" from agent: {printable(str(error))}')
         except PysshError as error:
             self._log.error(str(error))
+            if _is_denied(error):
+                self._note(f"not proved: {UNREADABLE}", name)
+                return False
         else:
             self._attempt(name)
             return True

@@ -123,8 +123,8 @@ class Gssapi:
             import gssapi
             import gssapi.exceptions
         except ImportError as error:  # not there, or the Kerberos library that it is built on is not
-            self._log.debug1(f"GSSAPI is passed over: {error} (it is the extra pyssh-cli[gssapi])")
-            self.problem = "not tried: the extra pyssh-cli[gssapi] is not installed"
+            self._log.debug1(f"GSSAPI is passed over: {error} (it is a Python package, and pyssh's extra)")
+            self.problem = "not tried: the Python package gssapi is not installed"
             return []
         self._library = gssapi
         try:

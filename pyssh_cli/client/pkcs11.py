@@ -59,8 +59,8 @@ def token_candidates(
         import pkcs11
     except ImportError:
         raise KeyFileError(
-            f"PKCS11Provider {provider}: it needs the Python package python-pkcs11, which comes with"
-            " pyssh-cli[pkcs11]; going on without it"
+            f"PKCS11Provider {provider}: it needs the Python package python-pkcs11, where pyssh is installed;"
+            " going on without it"
         ) from None
     candidates: list[Candidate] = []
     passed_over = False

@@ -34,7 +34,7 @@ _CURES = (
     ("no SecurityKeyProvider", "set SecurityKeyProvider (internal, or a library) for {name}"),
     ("it shows no key", "plug in the token that {name} is to find"),
     ("it is not a PKCS11", "correct PKCS11Provider"),
-    ("it needs the Python", "install the extra pyssh-cli[pkcs11]"),
+    ("it needs the Python", "install the Python package python-pkcs11 where pyssh is (its extra pkcs11)"),
     ("pin required", "BatchMode asks for no PIN: give the token's keys to an agent (ssh-add -s)"),
     ("PubkeyAcceptedAlgorithms", "let PubkeyAcceptedAlgorithms have its type, or take another key"),
     ("RequiredRSASize", "take a longer RSA key, or an Ed25519 one"),
@@ -57,8 +57,11 @@ def cure(skipped: Sequence[tuple[str, str]], *, sure: bool) -> str:
     return ""
 
 
+_ASKING = ("password", "keyboard-interactive")
+"""Methods that ask the person."""
+
 _TICKETS = (
-    ("pyssh-cli[gssapi]", "install the extra pyssh-cli[gssapi]"),
+    ("package gssapi", "install the Python package gssapi where pyssh is (its extra gssapi)"),
     ("contact any KDC", "see whether this machine reaches the realm's KDC (krb5.conf, network, VPN)"),
     ("not found in Kerberos", "the realm does not know the host by that name: GSSAPIServerIdentity gives another"),
     ("lock skew", "set the clock here: it and the KDC's differ too much"),
@@ -112,7 +115,7 @@ class Refusal:
                 "the server counts the key that was sent ahead as a try, and takes no keys;"
                 f" leave them out by PreferredAuthentications {printable(self._offered[0])}"
             )
-        if self._too_many:
+        if self._too_many and sum(map(_is_key, self._tried)) != 1 and not self._has_answered():
             return (
                 "the server gives up after a few keys; name the right one by -i or IdentityFile,"
                 " and set IdentitiesOnly yes so that no others are tried"
@@ -122,7 +125,14 @@ class Refusal:
         steps = [step for step in (self._switched_off(), self._keys(), self._answers(), self._tickets()) if step]
         if any(step.startswith("check the ") for step in steps):
             steps = [*steps[:3], "else the server's log says why: a locked account, AllowUsers, a missing shell"]
-        return "; ".join(steps[:4]) or f"check that the user is right ({self._options.user}; -l gives another)"
+        return "; ".join(steps[:4]) or f"check that the user is right ({self._user()})"
+
+    def _user(self) -> str:
+        return f"{self._options.user}; User or -l gives another"
+
+    def _has_answered(self) -> bool:
+        """Whether the person's own answers were refused."""
+        return any("refused" in outcome for name in _ASKING for outcome in self._tried.get(name, ()))
 
     def _switched_off(self) -> str:
         names = [SWITCHES[name] for name in self._offered if name in SWITCHES and name not in self._enabled]
@@ -150,6 +160,8 @@ class Refusal:
             )
         if any(outcome.startswith("refused") for outcome in outcomes):
             return self._right_key()
+        if any("may not be read" in outcome for outcome in outcomes):
+            return "see whose the key file is (ls -l), and let yourself alone read it (chmod 600)"
         if any("it could not" in outcome for outcome in outcomes) and not any(
             "bad permissions" in reason for _, reason in self._skipped
         ):
@@ -159,7 +171,7 @@ class Refusal:
 
     def _right_key(self) -> str:
         return (
-            f"check the user ({self._options.user}; -l gives another), and that the key's public half is in"
+            f"check the user ({self._user()}), and that the key's public half is in"
             f" ~/.ssh/authorized_keys there (ssh-copy-id puts it there){self._or_its_authority()}"
         )
 
@@ -168,7 +180,7 @@ class Refusal:
         return ", or its certificate's authority in TrustedUserCAKeys" if certified else ""
 
     def _answers(self) -> str:
-        asked = [name for name in ("password", "keyboard-interactive") if name in self._offered]
+        asked = [name for name in _ASKING if name in self._offered]
         if not asked or not self._enabled.intersection(asked):
             return ""
         outcomes = {outcome for name in asked for outcome in self._tried.get(name, ())}

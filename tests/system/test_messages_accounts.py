@@ -103,6 +103,7 @@ def test_an_account_that_is_turned_away(
     server = pam(*WAYS[way])
     change(enclosure, server.user)
     pyssh.aim(server, keys=["ed25519"] if way == "key" else [])
+    pyssh.environment["NO_COLOR"] = "1"
     ssh = OpenSSHClient(pyssh.home, pyssh.keys, pyssh.environment)
     line = f"Connection closed by 127.0.0.1 port {server.port}"
     status, theirs = logged_in(ssh, server, terminal, way)

@@ -107,7 +107,11 @@ def test_an_agent_that_is_gone(pyssh: Client, openssh: Server, tmp_path: Path, h
 def test_a_key_that_the_server_does_not_know(pyssh: Client, openssh: Server, strange_keys: KeyRing) -> None:
     pyssh.aim(openssh, keys=[strange_keys.path("ed25519")])
     done = denied(pyssh, openssh, *NO_PASSWORD)
-    for words in (f"check the user ({openssh.user}; -l gives another)", "~/.ssh/authorized_keys", "ssh-copy-id"):
+    for words in (
+        f"check the user ({openssh.user}; User or -l gives another)",
+        "~/.ssh/authorized_keys",
+        "ssh-copy-id",
+    ):
         assert words in advice(done)
     assert denied(pyssh, openssh, *BATCH).stderr.count(b"\n") == 1
     assert pyssh.run("-q", *NO_PASSWORD, "box", "true").stderr == b""

@@ -180,7 +180,7 @@ def test_missing_package_is_named(pyssh: Client, openssh: Server, tmp_path: Path
     pyssh.aim(openssh, f"PKCS11Provider {LIBRARY}")
     done = pyssh.run("box", "echo in")
     assert done.stdout == b"in\n"
-    assert b"pyssh-cli[pkcs11]" in done.stderr
+    assert b"python-pkcs11" in done.stderr
 
 
 @pytest.mark.beyond_ssh

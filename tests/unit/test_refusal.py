@@ -45,7 +45,7 @@ def test_the_whole_block(options: Options) -> None:
         "Skipped: id_old (No such file or directory)",
         "         agent (cannot connect)",
         "The server takes: publickey, password",
-        "What may help: check the user (ann; -l gives another), and that the key's public half is in"
+        "What may help: check the user (ann; User or -l gives another), and that the key's public half is in"
         " ~/.ssh/authorized_keys there (ssh-copy-id puts it there); check the password of ann; else the server's"
         " log says why: a locked account, AllowUsers, a missing shell",
     ]
@@ -73,9 +73,9 @@ def test_many_keys_are_counted(options: Options) -> None:
         (
             {
                 "offered": ("gssapi-with-mic",),
-                "tried": {"gssapi-with-mic": ["no pyssh-cli[gssapi]"]},
+                "tried": {"gssapi-with-mic": ["no Python package gssapi"]},
             },
-            "install the extra pyssh-cli[gssapi]",
+            "install the Python package gssapi where pyssh is (its extra gssapi)",
         ),
         ({"offered": ("gssapi-with-mic",), "tried": {"gssapi-with-mic": ["not tried: no ticket"]}}, "kinit"),
         (
@@ -127,7 +127,18 @@ def test_many_keys_are_counted(options: Options) -> None:
             },
             "the answer seems right, but the account may be expired or locked",
         ),
+        ({"tried": {"/k": ["not tried: it may not be read"]}}, "chmod 600"),
         ({"too_many": True, "offered": ()}, "IdentitiesOnly yes"),
+        ({"too_many": True, "tried": {KEY: ["refused"]}}, "authorized_keys"),
+        ({"too_many": True, "tried": {KEY: ["refused"], f"{KEY}2": ["refused"]}}, "IdentitiesOnly yes"),
+        (
+            {
+                "too_many": True,
+                "offered": ("publickey", "password"),
+                "tried": {f"{KEY}{n}": ["refused"] for n in range(3)} | {"password": ["refused", "refused"]},
+            },
+            "check the password of ann",
+        ),
         ({"too_many": True, "offered": ("password",)}, "PreferredAuthentications password"),
     ],
 )

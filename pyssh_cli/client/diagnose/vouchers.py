@@ -73,7 +73,7 @@ def _kerberos(trip: Trip, auth: UserAuth) -> Voucher:
     from importlib.util import find_spec
 
     if find_spec("gssapi") is None:
-        return voucher("", None, "the extra pyssh-cli[gssapi] is not installed")
+        return voucher("", None, "the Python package gssapi is not installed")
     if not is_likely(trip.options):
         return voucher("", None, NO_TICKET)
     said = _in_a_child(_Rehearsal(trip.options, auth, _socket(trip)), trip.limit)
