@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyssh_cli.errors import PysshError
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            sys.unraisablehook = partial(_lost, log)
         return _run(sys.argv[1:] if argv is None else argv, log)
     except PysshError as error:
         log.say(FATAL, str(error))
@@ -181,6 +183,20 @@ def _drop_stdout() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
+
+
+def _lost(log: Log, unraisable: sys.UnraisableHookArgs) -> None:
+    """An exception came where Python lets none through: in a finalizer, or while the import system lets go of a
+    lock, as it does all the time until the user is in.
+
+    Ctrl-C must not get lost there: it ends us here and now. Nothing is left to be put in order, for who changes a
+    terminal's modes handles SIGINT meanwhile. What else ends a program has been seen to where it was raised.
+    """
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        log.clear()
+        _die_interrupted()
+    elif issubclass(unraisable.exc_type, Exception):
+        sys.__unraisablehook__(unraisable)
 
 
 def _die_interrupted() -> int:

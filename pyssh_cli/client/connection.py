@@ -9,6 +9,7 @@ What sessions and forwards use of a connection is described in `owners`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from pyssh_cli.client.idle import IdleTimeouts
     from pyssh_cli.client.update_host_keys import UpdateHostKeys
 
+
+STDERR = 2
 
 MAX_SOFTWARE = 255 - len("SSH-2.0-\r\n")
 """Bytes of a version line that are ours to choose (RFC 4253 section 4.2)."""
@@ -144,7 +147,7 @@ class Connection:
         channel = self.channels.accept(request, window)
         self._own(channel, owner)
         if self._idle:
-            self._idle.look_again()
+            self._idle.add(channel)
         self.service_class.consider(channel)
         return channel
 
@@ -388,7 +391,7 @@ class Connection:
             if isinstance(event, ch.Opened):
                 self.service_class.consider(channel)
                 if self._idle:
-                    self._idle.look_again()
+                    self._idle.add(channel)
             elif isinstance(event, ch.Closed):
                 self.service_class.consider(channel)
 
@@ -468,8 +471,10 @@ class Connection:
             self._idle = IdleTimeouts(self._loop, self.channels, self._options.channel_timeouts, self._on_idle)
 
     def _on_idle(self, channel: ch.Channel, seconds: int) -> None:
-        self._log.verbose(f"channel {channel.local_id}: closing after {seconds} seconds of inactivity")
         owner = self._owners.of(channel)
+        told = f"channel {channel.local_id}: closing after {seconds} seconds of inactivity (ChannelTimeout)"
+        # ssh says it with -v only; a person would be left with a session that ends for no reason.
+        (self._log.info if owner is self.owner and os.isatty(STDERR) else self._log.verbose)(told)
         if owner:
             owner.timed_out(channel)
 

@@ -5,7 +5,7 @@ Texts from facts, for a raw terminal: lines end in CR LF.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyssh_cli.log import printable
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from socket import socket
 
 _UNITS = "KMGT"
+
+USUAL_ROWS = 24
+"""Lines of a window, where nobody has said how many it has."""
 
 
 def shown_size(count: float) -> str:
@@ -63,6 +66,11 @@ class ChannelList:
         self._looks = looks
         return lines
 
+    def total(self) -> str:
+        """How many there were at the last look, and what they had carried together."""
+        sent, received = (sum(look[way] for look in self._looks.values()) for way in (1, 2))
+        return f"  {len(self._looks)} channels: sent {shown_size(sent)}, received {shown_size(received)}"
+
     @staticmethod
     def _tell(channel: Channel, last: _Look, now: float) -> list[str]:
         state = "" if channel.open else ", closing" if channel.close_sent else ", opening"
@@ -83,6 +91,36 @@ class ChannelList:
             f" r{channel.remote_id}{state}), {idle}",
             f"     {'; '.join(ways)}",
         ]
+
+
+def folded(line: str, columns: int) -> Iterator[str]:
+    """A line for a terminal so wide, broken at spaces where it is longer; 0 is a width that nobody knows.
+
+    What a line goes on with stands a little deeper. A word that is too long is left to the terminal.
+    """
+    indent = len(line) - len(line.lstrip(" ")) + 2
+    while columns and len(line) > columns:
+        at = line.rfind(" ", indent, columns + 1)
+        if at < 0:
+            at = line.find(" ", max(indent, columns))
+        if at < 0:
+            break
+        yield line[:at]
+        line = " " * indent + line[at + 1 :]
+    yield line
+
+
+def page(head: list[str], facts: list[str], channels: list[str], total: str, size: tuple[int, int]) -> list[str]:
+    """What is shown in a window of `size`, columns and rows, as far as they are known.
+
+    The beginning of what is longer than the window is seen by who scrolls back; then what is known of the
+    connection and of all channels together comes at the end.
+    """
+    columns, rows = size
+    lines = [part for line in (*head, *facts, *channels) for part in folded(line, columns)]
+    if len(lines) < (rows or USUAL_ROWS):
+        return lines
+    return [part for line in (*head, *channels, total, *facts) for part in folded(line, columns)]
 
 
 def ends(peer: str, sock: socket | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyssh_cli.log import LOG_LEVELS, QUIET, write_all
 from pyssh_cli.terminal.escapes import Action, Escape, help_text, spelled
+from pyssh_cli.terminal.raw import window_size
 from pyssh_cli.wire import uint32
 
 if TYPE_CHECKING:
@@ -81,8 +82,7 @@ class EscapeKeys:
         self._session.window_changed()
 
     def _list_connections(self, keys: str) -> None:
-        self._say(f"{keys}\r\nThe following connections are open:\r\n" + "\r\n".join(self._channels()))
-        self._measure()
+        self._show_channels([keys, "The following connections are open:"], [])
 
     def _connection_info(self, keys: str) -> None:
         from pyssh_cli.client.connection_info import connection_lines, ends
@@ -90,22 +90,18 @@ class EscapeKeys:
         connection, options = self._session.connection, self._session.options
         login, between = f"{options.user}@{options.hostname}", ends(connection.peer, connection.socket)
         lines = connection_lines(connection.transport, login, between, monotonic(), connection.since)
-        lines = [keys, f"Connection information, process {os.getpid()}:", *lines, *self._channels()]
-        self._say("\r\n".join(lines))
-        self._measure()
+        self._show_channels([keys, f"Connection information, process {os.getpid()}:"], lines)
 
-    def _channels(self) -> list[str]:
-        if self._channel_list is None:
-            from pyssh_cli.client.connection_info import ChannelList
-
-            self._channel_list = ChannelList()
-        return self._channel_list.lines(self._session.connection.channels, monotonic())
-
-    def _measure(self) -> None:
-        """The round-trip time follows when it has been measured."""
-        from pyssh_cli.client.connection_info import shown_seconds
+    def _show_channels(self, head: list[str], facts: list[str]) -> None:
+        """Show all channels, below this; the round-trip time follows when it has been measured."""
+        from pyssh_cli.client.connection_info import ChannelList, page, shown_seconds
 
         connection = self._session.connection
+        if self._channel_list is None:
+            self._channel_list = ChannelList()
+        lines = self._channel_list.lines(connection.channels, monotonic())
+        size = window_size(STDERR)[:2]
+        self._say("\r\n".join(page(head, facts, lines, self._channel_list.total(), size)))
         connection.round_trip.measure(lambda took: self._say(f"  round trip {shown_seconds(took)}"))
         connection.flush()
 

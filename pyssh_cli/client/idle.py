@@ -36,7 +36,7 @@ def global_limit(rules: tuple[tuple[str, int], ...]) -> int:
 class IdleTimeouts:
     """Watches the channels of one connection, and calls `expire` with one that is to be closed and the seconds.
 
-    `expire` must see to it that the channel closes. `look_again` is to be called when a channel has opened.
+    `expire` must see to it that the channel closes. `add` is to be called when a channel has opened.
     """
 
     def __init__(
@@ -51,12 +51,30 @@ class IdleTimeouts:
         self._rules = rules
         self._global = global_limit(rules)
         self._expire = expire
+        self._limits: dict[tuple[str, str], int] = {}
         self._timer: Timer | None = None
+        self._due = 0.0
 
     def _limit(self, channel: Channel) -> int:
-        return idle_limit(self._rules, TYPES.get(channel.kind, channel.kind), channel.purpose)
+        names = TYPES.get(channel.kind, channel.kind), channel.purpose
+        limit = self._limits.get(names)
+        if limit is None:
+            limit = self._limits[names] = idle_limit(self._rules, *names)
+        return limit
 
-    def look_again(self) -> None:
+    def add(self, channel: Channel) -> None:
+        """This one has opened: come back in time for it, too. The others are not looked at, who may be many."""
+        limits = [limit for limit in (self._limit(channel), self._global) if limit]
+        if limits:
+            self._come_back(channel.last_used + min(limits))
+
+    def _come_back(self, when: float) -> None:
+        if self._timer is None or when < self._due:
+            self.stop()
+            self._due = when
+            self._timer = self._loop.call_at(when, self._look)
+
+    def _look(self) -> None:
         """Close what is due, and come back when the next channel may be."""
         self.stop()
         now = monotonic()
@@ -76,7 +94,7 @@ class IdleTimeouts:
             elif limit:
                 dues.append(channel.last_used + limit)
         if dues:
-            self._timer = self._loop.call_at(min(dues), self.look_again)
+            self._come_back(min(dues))
 
     def stop(self) -> None:
         """Watch no more."""

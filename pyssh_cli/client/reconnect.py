@@ -61,9 +61,14 @@ REFUSALS = frozenset((1, 7, 13, 14, 15))
 """Reasons to disconnect (RFC 4253 section 11.1) that another try would only meet again: the host, the service, the
 user's proof or name are not welcome."""
 
-LEAVE_MODES = b"\x1b[?1047l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?1l\x1b>\x1b[?25h\x1b[m\r\n"
+LEAVE_MODES = (
+    b"\x1b[?1047l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l\x1b[?1l\x1b>\x1b[=0u\x1b[>4m"
+    b"\x1b7\x1b[r\x1b8\x1b[?7h\x1b[?25h\x1b(B\x0f\x1b[m\r\n"
+)
 """Takes a terminal out of what programs on the other side may have set and cannot undo any more: the alternate
-screen, reports of the mouse and of pastes, application keys, a hidden cursor, colours (ctlseqs of xterm)."""
+screen, reports of the mouse, of the focus and of pastes, application keys and other ways to tell of keys, margins,
+lines that do not wrap, a hidden cursor, drawing characters, colours (xterm's ctlseqs, kitty's keyboard protocol).
+"""
 
 
 def _chance() -> float:
@@ -227,6 +232,8 @@ class Reconnecting:
             return False
         if os.isatty(STDOUT) and os.environ.get("TERM", "dumb") != "dumb":
             write_all(STDOUT, LEAVE_MODES)
+            if self._recording:
+                self._recording.output([memoryview(LEAVE_MODES)])
         self._log.error(str(lost))
         question = f"Reconnect to {printable(self._options.hostname)}? [Y/n] ".encode()
         try:

@@ -87,6 +87,7 @@ def run(options: Options, log: Log, handed_on: HandedOn | None = None) -> int:
         life.connections[-1].run_until(session.finished, None, str)
         return session.exit_status()
     except Killed as killed:
+        log.clear()
         if killed.number == signal.SIGTERM and options.session_type == "none":
             return 0  # the ordinary end of a tunnel
         log.verbose(f"Killed by signal {killed.number}.")

@@ -18,7 +18,7 @@ from pyssh_cli.client.session_request import (
 )
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import PysshError
-from pyssh_cli.log import Log, printable
+from pyssh_cli.log import NEVER, Log, printable
 from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.protocol.messages import EXTENDED_DATA_STDERR
@@ -441,12 +441,30 @@ class Session:
         self._watch_stdin(False)
 
     def finished(self) -> bool:
-        """Whether the session is over, and all that it printed has been written."""
-        if self.ended_by_user or self._timed_out:
+        """Whether the session is over, all that it printed has been written, and nothing else is open any more."""
+        if self.ended_by_user:
             return True
-        if not self._closed or not self.all_written():
+        if not self._closed or not (self._timed_out or self.all_written()):
             return False
-        return not self._connection.still_open(self)
+        if self._connection.still_open(self):
+            self._leave_to_others()
+            return False
+        return True
+
+    def _leave_to_others(self) -> None:
+        """The session is over, and forwarded connections hold the end up: Ctrl-C ends them, as with ssh."""
+        if self._raw.active:
+            self._raw.leave()
+            self._log.clear()
+            self._tell_of_others()
+
+    def _tell_of_others(self) -> None:
+        """Say what is being waited for to who might take it for a session that hangs."""
+        if self._connection.still_open(self):
+            if monotonic() >= self._log.tell_at():
+                self._log.waits_for("Forwarded connections are still open (Ctrl-C ends them)")
+            if self._log.tell_at() != NEVER:
+                self._loop.call_at(self._log.tell_at(), self._tell_of_others)
 
     def all_written(self) -> bool:
         """Whether what came has gone to our descriptors."""
@@ -462,7 +480,8 @@ class Session:
         self.close()
         if self._asked_for_tty and self._started:
             self._log.info(f"Connection to {self._options.hostname} closed.")
-        status = FAILURE if self._exit_status is None or self.ended_by_user else self._exit_status & 0xFF
+        failed = self._exit_status is None or self.ended_by_user or self._timed_out
+        status = FAILURE if failed else (self._exit_status or 0) & 0xFF
         self._tell_transferred()
         self._log.debug1(f"Exit status {status}")
         return status

@@ -116,8 +116,12 @@ class Loop:
     def _run_from_threads(self) -> None:
         assert self._thread_pipe is not None
         self._empty(self._thread_pipe[0])
-        while self._from_threads:
-            self._from_threads.popleft()()
+        try:
+            while self._from_threads:
+                self._from_threads.popleft()()
+        except BaseException:
+            self.call_soon(self._run_from_threads)  # the pipe says nothing of the others any more
+            raise
 
     def wake_on_signals(self) -> None:
         """Let arriving signals end a wait, so that their Python handlers run at once."""
@@ -139,7 +143,8 @@ class Loop:
         """Wait until something is ready or due, at most until `deadline`, and call back for it.
 
         Nothing is waited for while `call_soon` has something to call. It is called last, so that whoever runs the
-        loop can look at what has become of it before the next wait.
+        loop can look at what has become of it before the next wait. What a callback raises comes out here; those
+        that it kept from being called are called when the loop goes on.
         """
         if self._always or self._woken:
             timeout: float | None = 0.0
@@ -164,8 +169,13 @@ class Loop:
             self._run_timers()
         if self._woken:
             woken, self._woken = self._woken, []
-            for callback in woken:
-                callback()
+            left = iter(woken)
+            try:
+                for callback in left:
+                    callback()
+            except BaseException:
+                self._woken[:0] = left
+                raise
 
     def _run_always(self) -> None:
         for fd, (readable, writable) in tuple(self._always.items()):

@@ -151,7 +151,8 @@ def throwaway_account(directory: Path) -> Iterator[Account]:
             shutil.chown(path, name, name)
         yield account
     finally:
-        _kill_all(_processes_of(pwd.getpwnam(name).pw_uid))
+        uid = pwd.getpwnam(name).pw_uid
+        _signal_all(_halt_all(lambda: _processes_of(uid)), signal.SIGKILL)
         remove = [program("userdel"), "--force", name]
         wait_until(
             lambda: subprocess.run(remove, capture_output=True, check=False).returncode in {0, 6},
@@ -191,12 +192,20 @@ def _processes_served_by(pid: int, port: int) -> list[int]:
     return sorted(served - {os.getpid()})
 
 
-def _kill_all(pids: list[int]) -> None:
-    """Kill them as one: none sees that another has ended."""
-    for number in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+def _halt_all(found: Callable[[], list[int]]) -> set[int]:
+    """Stop all processes that are found, those among them that one has started meanwhile, as an sshd does when a
+    user has just been let in. Killed afterwards, none sees that another has ended, and none is left over."""
+    halted: set[int] = set()
+    while new := set(found()) - halted:
+        _signal_all(new, signal.SIGSTOP)
+        halted |= new
+    return halted
+
+
+def _signal_all(pids: set[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def free_port() -> int:
@@ -280,17 +289,19 @@ class Server:
 
     def hang_up(self) -> None:
         """Kill what serves connections now; new ones are served."""
-        _kill_all(self.sessions())
+        _signal_all(_halt_all(self.sessions), signal.SIGKILL)
 
     def stop(self) -> None:
         """Kill the server and all it started; nothing happens when it is stopped already."""
         if self in self.running:
             self.running.remove(self)
-        sessions = self.sessions()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGSTOP)
+        sessions = _halt_all(self.sessions)
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         self._process.wait()
-        _kill_all(sessions)
+        _signal_all(sessions, signal.SIGKILL)
 
     def _answers_or_died(self) -> str:
         try:

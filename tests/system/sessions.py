@@ -15,9 +15,11 @@ WATCH = """exec bash -c 'trap "stty size" WINCH; echo up; while :; do read -t 0.
 SHOW = "stty -echo -icanon; echo up; exec cat -v"
 
 
-def open_cat(terminal: OpenTerminal, client: Client, *words: str, command: str = SHOW) -> Terminal:
+def open_cat(
+    terminal: OpenTerminal, client: Client, *words: str, command: str = SHOW, rows: int = 24, columns: int = 80
+) -> Terminal:
     """A session whose command shows what arrives; waits until keys go to it one by one."""
-    shown = terminal(*words, "-tt", "box", command, argv=client.argv)
+    shown = terminal(*words, "-tt", "box", command, argv=client.argv, rows=rows, columns=columns)
     shown.expect("up\r?\n")
     wait_until(shown.is_raw, "raw mode")
     return shown

@@ -182,6 +182,13 @@ class Terminal:
             self.seen += os.read(self._master, 65536)
 
 
+_PANE_MODES = (
+    "alternate_on cursor_flag insert_flag keypad_cursor_flag keypad_flag mouse_any_flag mouse_sgr_flag origin_flag"
+    " scroll_region_lower scroll_region_upper wrap_flag"
+)
+"""What tmux can tell of a terminal's modes (tmux(1), FORMATS)."""
+
+
 class Screen:
     """A program in a tmux window, for what a person would see after all escape sequences have been obeyed."""
 
@@ -207,6 +214,11 @@ class Screen:
     def coloured(self) -> str:
         """The same with the escape sequences of their colours."""
         return self._tmux("capture-pane", "-p", "-e")
+
+    def modes(self) -> dict[str, str]:
+        """The modes that the program has set, by tmux's names for them."""
+        told = self._tmux("display-message", "-p", " ".join(f"{name}=#{{{name}}}" for name in _PANE_MODES.split()))
+        return dict(word.split("=") for word in told.split())
 
     def wait_for(self, wanted: str) -> str:
         """Wait until the screen shows this text; the whole screen then."""

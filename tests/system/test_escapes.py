@@ -97,7 +97,7 @@ def test_listing_shows_bytes_rate_window_and_round_trip(
     pyssh: Client, full_server: Server, terminal: OpenTerminal
 ) -> None:
     pyssh.aim(full_server)
-    shown = open_cat(terminal, pyssh)
+    shown = open_cat(terminal, pyssh, columns=200)
     shown.send("12345678")
     shown.expect("12345678")
     shown.send("\r")
@@ -109,7 +109,7 @@ def test_listing_shows_bytes_rate_window_and_round_trip(
 
 def test_connection_is_described(pyssh: Client, openssh: Server, terminal: OpenTerminal) -> None:
     pyssh.aim(openssh, "Ciphers aes256-gcm@openssh.com", "KexAlgorithms curve25519-sha256")
-    shown = open_cat(terminal, pyssh)
+    shown = open_cat(terminal, pyssh, columns=200)
     shown.send("~I")
     shown.expect(rf"~I\r\nConnection information, process {shown.pid}:\r\n")
     shown.expect(rf"  to {openssh.user}@127.0.0.1, 127.0.0.1 port {openssh.port} from 127.0.0.1 port \d+, for ")

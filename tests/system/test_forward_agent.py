@@ -18,6 +18,7 @@ from tests.system.clients import Client
 from tests.system.conftest import Agent
 from tests.system.scripted_server import ScriptedServer, Talk, ending
 from tests.system.servers import SERVER_KINDS, KeyRing, Server, free_port, public_directory
+from tests.system.waiting import wait_until
 from tests.unit.peer import PeerOptions
 
 SHOW = 'printf "%s\\n" "${SSH_AUTH_SOCK:-none}"'
@@ -410,3 +411,27 @@ def test_nothing_is_forwarded_to_a_host_whose_key_has_changed(
             assert f"{what} forwarding is disabled to avoid man-in-the-middle attacks." in told
         assert ("Error: forwarding disabled due to host key check failure" in told) is bool(status)
         assert (done.returncode, done.stdout) == (status, b"" if status else b"none\nnone\n")
+
+
+# Time -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["agent-connection=1", "agent-*=1 session=0"])
+def test_an_idle_connection_is_closed(
+    pyssh: Client, openssh: Server, fake_agent: Callable[..., FakeAgent], rule: str
+) -> None:
+    """The agent does not answer, and whoever asked it hears that it has gone; the session goes on."""
+    ends: list[bytes] = []
+
+    def stay_silent(connection: socket.socket) -> None:
+        connection.recv(5, socket.MSG_WAITALL)
+        ends.append(connection.recv(1))
+
+    agent = fake_agent(SUCCESS, stay_silent)
+    pyssh.aim(openssh, f"ChannelTimeout {rule}")
+    done = pyssh.run("-v", "-A", "box", "for i in 1 2; do ssh-add -D; done 2>&1; echo still here")
+    assert done.returncode == 0
+    assert done.stdout.endswith(b"still here\n")
+    assert done.stderr.count(b"closing after 1 seconds of inactivity") == 2
+    wait_until(lambda: ends == [b"", b""], "the agent to hear of both ends")
+    assert len(agent.bindings) >= 2

@@ -295,3 +295,21 @@ def test_a_device_that_is_deleted(pyssh: Client, aim: Aim, here: Namespace, ther
     with tunnel(pyssh, here, there, "-w", "3:3", ours="tun3", theirs="tun3"):
         here.ip("link", "del", "tun3")
         wait_until(lambda: not there.has("tun3"), "the other device to go")
+
+
+@pytest.mark.parametrize("rule", ["tun-connection=1", "tun-*=1", "global=1"])
+def test_a_tunnel_that_carries_nothing(
+    pyssh: Client, aim: Aim, here: Namespace, there: Namespace, tmp_path: Path, rule: str
+) -> None:
+    """ChannelTimeout takes the devices back on both sides, and -N stays."""
+    aim(options=(f"ChannelTimeout {rule}",))
+    log = tmp_path / "log"
+    log.touch()
+    words = ("-v", "-E", str(log), "-N", "-w", "3:5", "box")
+    with pyssh.start(*words, argv=here.argv, stdin=subprocess.DEVNULL) as process:
+        wait_until(lambda: process.poll() is not None or "closing after 1 seconds" in log.read_text(), "its end")
+        assert "tunnel forward established" in log.read_text()
+        wait_until(lambda: not (here.has("tun3") or there.has("tun5")), "the devices to go")
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(PATIENCE) == 0

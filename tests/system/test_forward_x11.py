@@ -226,6 +226,15 @@ def test_untrusted_clients_are_refused_after_a_time(at_display: Client) -> None:
     assert b"Rejected X11 connection after ForwardX11Timeout expired" in done.stderr
 
 
+@pytest.mark.parametrize("rule", ["x11-connection=1", "session=0 *=1"])
+def test_idle_windows_are_closed(at_display: Client, rule: str) -> None:
+    """xprop waits for news and hears none; the display stays for others, and the session goes on."""
+    words = ["-v", "-X", "-o", f"ChannelTimeout={rule}"]
+    done = at_display.run(*words, "box", f"xprop -root -spy >/dev/null 2>&1; echo gone; {VENDOR}; echo still here")
+    assert done.stdout == b"gone\n" + FOUND + b"still here\n"
+    assert done.stderr.count(b"closing after 1 seconds of inactivity") == 1
+
+
 # What does not work ---------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import resource
 import select
 import socket
@@ -13,8 +14,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.system.clients import Client
+from tests.system.conftest import OpenTerminal
 from tests.system.forwarded import connect, descriptors, echo, ended, free_port, greet, read_all, tunnel
 from tests.system.servers import FakeServer, Server
+from tests.system.sessions import open_cat
 from tests.system.test_streams import peak_memory
 from tests.system.waiting import PATIENCE, wait_until
 
@@ -47,6 +50,40 @@ def test_a_thousand_connections_each_moving_data(
                     wanted = f"{round_} {index:04} ".encode() * 200
                     assert sock.recv(len(wanted), socket.MSG_WAITALL) == wanted
         assert peak_memory(process.pid) < MEMORY_KIB
+
+
+@pytest.mark.beyond_ssh  # which tells less
+@pytest.mark.parametrize(("rows", "columns"), [(24, 20), (0, 0)])
+def test_a_thousand_connections_are_listed(
+    pyssh: Client,
+    sshd: Callable[..., Server],
+    terminal: OpenTerminal,
+    fake_server: StartFake,
+    rows: int,
+    columns: int,
+) -> None:
+    """In windows that are small, or of no known size, what matters most comes last, and lines fit."""
+    target, port = fake_server(echo), free_port()
+    pyssh.aim(sshd("LogLevel ERROR"))
+    forward = f"{port}:127.0.0.1:{target.port}"
+    shown = open_cat(terminal, pyssh, "-L", forward, rows=rows, columns=columns)
+    with contextlib.ExitStack() as opened:
+        socks = [opened.enter_context(connect(port)) for _ in range(1000)]
+        for sock in socks:
+            sock.sendall(b"x")
+        for sock in socks:
+            assert sock.recv(1) == b"x"
+        for key, facts in (("#", b""), ("I", rb"  to\s+\S+@.*overhead\r\n")):
+            begin = len(shown.seen)
+            shown.send(f"\r~{key}")
+            shown.expect(r"\r\n  round trip [\d.]+ ms\r\n")
+            told = shown.seen[begin:]
+            assert len(re.findall(rb"(?m)^  #\d+ ", told)) == 1001
+            end = told[told.rindex(b"  #1000 ") :]
+            assert re.search(rb"  1001\s+channels:\s+sent[^;]*?B\r\n" + facts + rb"  round trip", end, re.DOTALL)
+            assert [line for line in told.splitlines() if len(line) > columns > 0 and b" " in line.strip()] == []
+            shown.send("still here")
+            shown.expect("still here")
 
 
 def test_many_readers_that_never_read(pyssh: Client, sshd: Callable[..., Server], fake_server: StartFake) -> None:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from pyssh_cli.client.reconnect import LEAVE_MODES
 from pyssh_cli.protocol import messages as m
 from pyssh_cli.wire import text, uint32
 from tests.system.clients import Client
-from tests.system.conftest import OpenTerminal, StartServer
-from tests.system.forwarded import connect, echo, fetch, free_port, listens, tunnel, website
+from tests.system.conftest import OpenScreen, OpenTerminal, StartServer
+from tests.system.forwarded import connect, echo, fetch, free_port, greet, listens, read_all, tunnel, website
 from tests.system.relays import relay_command
 from tests.system.scripted_server import ScriptedServer, Talk
 from tests.system.servers import Account, FakeServer, KeyRing, Server
-from tests.system.terminals import Terminal
+from tests.system.terminals import Screen, Terminal
 from tests.system.test_background import Left
 from tests.system.test_recording import Cast
 from tests.system.waiting import PATIENCE, wait_until
@@ -51,8 +55,14 @@ def web() -> Iterator[int]:
 
 
 def read_line(process: subprocess.Popen[bytes]) -> bytes:
+    """The next line that the client says; it is killed when it says none."""
     assert process.stderr is not None
-    return process.stderr.readline()
+    patience = threading.Timer(PATIENCE, process.kill)
+    patience.start()
+    try:
+        return process.stderr.readline()
+    finally:
+        patience.cancel()
 
 
 def lose(server: Server, process: subprocess.Popen[bytes]) -> None:
@@ -115,6 +125,29 @@ def test_listeners_stay_and_clients_wait(
         finally:
             client.kill()
             client.wait()
+        assert process.poll() is None
+
+
+@pytest.mark.parametrize("kind", ["-L", "-D", "socket"])
+def test_a_client_that_only_listens_any_more_is_served(
+    pyssh: Client, server: Server, fake_server: Callable[..., FakeServer], tmp_path: Path, kind: str
+) -> None:
+    """It has said all that it has to say, and ended its half, while the connection was lost."""
+    port, path, target = free_port(), tmp_path / "socket", fake_server(greet)
+    place: int | Path = path if kind == "socket" else port
+    forward = str(port) if kind == "-D" else f"{place}:127.0.0.1:{target.port}"
+    pyssh.aim(server, "Reconnect yes")
+    with tunnel(pyssh, "-D" if kind == "-D" else "-L", forward, ready=place) as process:
+        lose(server, process)
+        with socket.socket(socket.AF_UNIX) if kind == "socket" else connect(port) as one:
+            one.settimeout(PATIENCE)
+            if kind == "socket":
+                one.connect(str(path))
+            elif kind == "-D":
+                one.sendall(b"\4\1" + target.port.to_bytes(2) + bytes((127, 0, 0, 1)) + b"\0")  # SOCKS 4
+            one.shutdown(socket.SHUT_WR)
+            server.start_again()
+            assert read_all(one)[8 if kind == "-D" else 0 :] == b"hello"
         assert process.poll() is None
 
 
@@ -308,9 +341,11 @@ def test_a_tunnel_in_the_background(pyssh: Client, server: Server, web: int, tmp
     pid = left.pid()
     try:
         assert fetch(f"http://127.0.0.1:{port}/one") == "found /one"
+        lost = {*server.sessions()}
         server.hang_up()
-        wait_until(lambda: not server.sessions(), "the connection to be gone")
-        assert fetch(f"http://127.0.0.1:{port}/two") == "found /two"
+        wait_until(lambda: lost.isdisjoint(server.sessions()), "the connection to be gone")
+        # Who comes at the very moment of the loss may be hung up on.
+        wait_until(lambda: fetch(f"http://127.0.0.1:{port}/two") == "found /two", "the tunnel to be back")
         assert left.pid() == pid
         assert mark.read_text() == "once\n"
     finally:
@@ -515,5 +550,34 @@ def test_a_recording_goes_on(pyssh: Client, server: Server, terminal: OpenTermin
     wait_until(shown.is_raw, "raw mode again")
     shown.send("\n")
     assert shown.wait() == 0
-    assert Cast(path).all_of("o") == "begun\r\nbegun\r\n\r\nover\r\n"
+    assert Cast(path).all_of("o") == f"begun\r\n{LEAVE_MODES.decode()}begun\r\n\r\nover\r\n"
+    assert shown.seen.count(LEAVE_MODES.rstrip()) == 1
     assert b"SessionRecord" not in shown.seen
+
+
+SET_MODES = r"\033[?1049h\033[?1003h\033[?1006h\033[?2004h\033[?1h\033=\033[?25l\033[?7l\033[3;7r\033[31m\033(0"
+"""What a program may have done to the terminal when the connection is lost, for printf(1)."""
+
+
+def test_the_terminal_is_as_it_was(pyssh: Client, server: Server, screen: OpenScreen, tmp_path: Path) -> None:
+    """And so is the one that the recording is played on."""
+    path = tmp_path / "cast"
+    pyssh.aim(server, "Reconnect yes", f"SessionRecord {path}")
+    shown = screen("-t", "box", f"echo up; read line; printf '{SET_MODES}'; echo drawn; read line")
+    shown.wait_for("up")
+    before = shown.modes()
+    shown.type("Enter")
+    wait_until(lambda: shown.modes()["scroll_region_upper"] == "2", "the modes")
+    changed = {name for name, value in shown.modes().items() if value != before[name]}
+    assert changed > {"alternate_on", "cursor_flag", "keypad_flag", "mouse_any_flag", "wrap_flag"}
+    server.hang_up()
+    shown.wait_for("Reconnect to 127.0.0.1? [Y/n]")
+    assert shown.modes() == before
+    shown.type("n", "Enter")
+    wait_until(lambda: LEAVE_MODES.decode() in Cast(path).all_of("o"), "the end of the recording")
+    text = tmp_path / "text"
+    text.write_text(Cast(path).all_of("o"))
+    played = Screen(["sh", "-c", 'cat "$0"; echo legible; exec cat', str(text)], pyssh.environment)
+    with contextlib.closing(played):
+        played.wait_for("legible")
+        assert played.modes() == before

@@ -14,6 +14,7 @@ import pytest
 
 from pyssh_cli.protocol import messages as m
 from pyssh_cli.wire import boolean, string, text, uint32
+from tests.system import forwarded
 from tests.system.clients import Client, is_logged_in
 from tests.system.conftest import OpenTerminal, StartServer
 from tests.system.scripted_server import (
@@ -27,7 +28,7 @@ from tests.system.scripted_server import (
     exit_status,
     grant_a_channel,
 )
-from tests.system.servers import FakeServer, Server
+from tests.system.servers import FakeServer, Server, free_port
 from tests.system.terminals import JOB, Terminal
 from tests.system.waiting import PATIENCE, wait_until
 
@@ -208,6 +209,46 @@ def test_the_terminal_after_a_connection_that_breaks(
     assert b"\x1b[6n" not in shown.seen
 
 
+def test_forwarded_connections_outlive_the_session(
+    client: Client, openssh: Server, terminal: OpenTerminal, fake_server: Callable[..., FakeServer]
+) -> None:
+    """They are waited for, with a terminal on which Ctrl-C ends that."""
+    client.aim(openssh)
+    entrance, target = free_port(), fake_server(forwarded.echo)
+    shown = terminal("-L", f"{entrance}:127.0.0.1:{target.port}", "box", argv=client.argv)
+    before = shown.modes()
+    shown.expect("ready> ")
+    wait_until(shown.is_raw, "raw mode")
+    with forwarded.connect(entrance) as connection:
+        connection.sendall(b"before")
+        assert connection.recv(100) == b"before"
+        shown.send("exit 3\r")
+        wait_until(lambda: shown.modes() == before, "the terminal to be as it was")
+        connection.sendall(b"after")
+        assert connection.recv(100) == b"after"
+        shown.send("\x03")
+        assert shown.wait() == 255
+        assert connection.recv(100) == b""
+    assert shown.modes() == before
+
+
+@pytest.mark.beyond_ssh
+def test_what_holds_up_the_end_is_told(
+    pyssh: Client, openssh: Server, terminal: OpenTerminal, fake_server: Callable[..., FakeServer]
+) -> None:
+    pyssh.aim(openssh)
+    entrance, target = free_port(), fake_server(forwarded.echo)
+    shown = terminal("-L", f"{entrance}:127.0.0.1:{target.port}", "box")
+    shown.expect("ready> ")
+    with forwarded.connect(entrance) as connection:
+        connection.sendall(b"through")
+        assert connection.recv(100) == b"through"
+        shown.send("exit 3\r")
+        shown.expect(r"\r\x1b\[KForwarded connections are still open \(Ctrl-C ends them\)")
+    assert shown.wait() == 3
+    assert shown.seen.endswith(b"\r\x1b[KConnection to 127.0.0.1 closed.\r\n")
+
+
 BROKEN = """
 import sys
 import pyssh_cli.client.session
@@ -351,6 +392,39 @@ def test_signals_before_the_login(
         wait_until(lambda: reached, "the client's version")
         process.send_signal(number)
         assert process.wait(PATIENCE) == -number
+
+
+INTERRUPTED = """
+import os, signal
+import pyssh_cli.client.run as run
+from pyssh_cli.__main__ import main
+
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):
+            pass
+
+real = run._meanwhile
+
+def meanwhile():
+    Dying()
+    real()
+
+run._meanwhile = meanwhile
+main()
+"""
+"""pyssh that SIGINT reaches where Python lets no exception through."""
+
+
+@pytest.mark.beyond_ssh
+def test_an_interrupt_does_not_get_lost(
+    pyssh: Client, terminal: OpenTerminal, fake_server: Callable[..., FakeServer]
+) -> None:
+    pyssh.aim_at_port(fake_server(forwarded.answer_at_the_end).port)
+    shown = terminal("-N", "box", argv=[sys.executable, "-c", INTERRUPTED, "-F", str(pyssh.config)])
+    assert shown.wait() == -signal.SIGINT
+    assert shown.said == b""
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGHUP, 255), (signal.SIGINT, 255)])

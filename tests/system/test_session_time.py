@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 import signal
 import socket
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +19,7 @@ from tests.system import forwarded
 from tests.system.clients import Client
 from tests.system.conftest import OpenTerminal
 from tests.system.scripted_server import ScriptedServer, Talk, data
-from tests.system.servers import FakeServer, Server, free_port, program
+from tests.system.servers import Account, FakeServer, Server, free_port, program
 from tests.system.terminals import Terminal
 from tests.system.waiting import wait_until
 from tests.unit.peer import PeerOptions
@@ -170,6 +172,73 @@ def test_session_in_use_is_not_closed(pyssh: Client, openssh: Server) -> None:
 def test_other_timeouts_leave_it_alone(pyssh: Client, openssh: Server, rule: str) -> None:
     pyssh.aim(openssh, f"ChannelTimeout {rule}")
     assert pyssh.run("box", "sleep 2; echo still").stdout == b"still\n"
+
+
+@pytest.mark.beyond_ssh  # which says it with -v only
+def test_idle_session_says_why_it_ends(pyssh: Client, openssh: Server, terminal: OpenTerminal) -> None:
+    """On a terminal; elsewhere it says as little as ssh's."""
+    pyssh.aim(openssh, "ChannelTimeout session=1")
+    shown = terminal("box")
+    assert shown.wait() == 255
+    why = rb"channel 0: closing after 1 seconds of inactivity \(ChannelTimeout\)"
+    assert re.search(why + rb"\r\nConnection to 127.0.0.1 closed.\r\n$", shown.seen)
+    shown = terminal("box", "cat")
+    assert shown.wait() == 255
+    assert re.search(why + rb"\r\n$", shown.said)
+    done = pyssh.run("box", "sleep 100")
+    assert (done.returncode, done.stderr) == (255, b"")
+
+
+@pytest.mark.parametrize("words", [("-q",), ("-o", "LogLevel=ERROR")])
+def test_idle_session_says_nothing_when_it_is_to_be_quiet(
+    pyssh: Client, openssh: Server, terminal: OpenTerminal, words: tuple[str, ...]
+) -> None:
+    pyssh.aim(openssh, "ChannelTimeout session=1")
+    shown = terminal(*words, "box", "cat")
+    assert shown.wait() == 255
+    assert shown.said == b""
+
+
+def test_idle_session_leaves_forwarded_connections_open(
+    pyssh: Client,
+    openssh: Server,
+    terminal: OpenTerminal,
+    fake_server: Callable[..., FakeServer],
+    account: Account,
+) -> None:
+    pyssh.aim(openssh, "ChannelTimeout session=3")
+    entrance, target = free_port(), fake_server(forwarded.echo)
+    mark = account.home / f"mark-{secrets.token_hex(6)}"
+    command = f"until test -e {mark}; do echo waiting; sleep 0.2; done; cat"
+    shown = terminal("-v", "-t", "-L", f"{entrance}:127.0.0.1:{target.port}", "box", command)
+    shown.expect("waiting")
+    with forwarded.connect(entrance) as connection:
+        mark.touch()
+        shown.expect("closing after 3 seconds of inactivity")
+        wait_until(shown.echoes, "the terminal to be as it was")
+        connection.sendall(b"through")
+        assert connection.recv(100) == b"through"
+    assert shown.wait() == 255
+
+
+def test_global_timeout_closes_all_at_once(
+    pyssh: Client, openssh: Server, fake_server: Callable[..., FakeServer], tmp_path: Path
+) -> None:
+    """And the connection stays, for -N: who comes then is served."""
+    pyssh.aim(openssh, "ChannelTimeout global=1")
+    entrance, target = free_port(), fake_server(forwarded.echo)
+    log = tmp_path / "log"
+    words = ("-v", "-E", str(log), "-L", f"{entrance}:127.0.0.1:{target.port}")
+    with forwarded.tunnel(pyssh, *words, ready=entrance) as process:
+        for _ in range(2):
+            log.write_text("")
+            with forwarded.connect(entrance) as one, forwarded.connect(entrance) as other:
+                for connection in (one, other):
+                    connection.sendall(b"through")
+                    assert connection.recv(100) == b"through"
+                assert [connection.recv(100) for connection in (one, other)] == [b"", b""]
+            wait_until(lambda: log.read_text().count("closing after 1 seconds") >= 2, "the log")
+        assert process.poll() is None
 
 
 # Keep-alive ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyssh_cli.client.connection_info import ChannelList, shown_seconds, shown_size
+from pyssh_cli.client.connection_info import ChannelList, folded, page, shown_seconds, shown_size
 from pyssh_cli.protocol.channels import Channel
 
 
@@ -64,3 +64,52 @@ def test_state_is_told() -> None:
     assert ", opening)" in ChannelList().lines([one], 14.0)[0]
     one.remote_id, one.close_sent = 1, True
     assert ", closing)" in ChannelList().lines([one], 14.0)[0]
+
+
+def test_all_together() -> None:
+    looks = ChannelList()
+    looks.lines([channel(), channel()], 14.0)
+    assert looks.total() == "  2 channels: sent 4.0 KiB, received 80 KiB"
+    looks.lines([], 15.0)
+    assert looks.total() == "  0 channels: sent 0 B, received 0 B"
+
+
+@pytest.mark.parametrize(
+    ("line", "columns", "parts"),
+    [
+        ("  sent 1 B, received 2 B", 80, ["  sent 1 B, received 2 B"]),
+        ("  sent 1 B, received 2 B", 24, ["  sent 1 B, received 2 B"]),
+        ("  sent 1 B, received 2 B", 23, ["  sent 1 B, received 2", "    B"]),
+        ("  sent 1 B, received 2 B", 12, ["  sent 1 B,", "    received", "    2 B"]),
+        ("  sent 1 B, received 2 B", 0, ["  sent 1 B, received 2 B"]),
+        ("  sent 1 B", 1, ["  sent", "    1", "    B"]),
+        ("  diffie-hellman-group-exchange", 10, ["  diffie-hellman-group-exchange"]),
+        ("  to diffie-hellman-group-exchange here", 10, ["  to", "    diffie-hellman-group-exchange", "    here"]),
+        ("", 10, [""]),
+    ],
+)
+def test_lines_are_broken_at_spaces(line: str, columns: int, parts: list[str]) -> None:
+    assert list(folded(line, columns)) == parts
+
+
+@pytest.mark.parametrize("columns", range(12))
+def test_nothing_is_lost_when_they_are_broken(columns: int) -> None:
+    for line in ChannelList().lines([channel()], 14.0):
+        assert " ".join(part.strip() for part in folded(line, columns)) == line.strip()
+
+
+@pytest.mark.parametrize(("rows", "fits"), [(6, True), (5, False), (0, True), (1, False)])
+def test_what_is_known_of_the_connection_does_not_scroll_away(rows: int, fits: bool) -> None:
+    head, facts, channels = ["~I"], ["  to box"], ["  #0", "  #1", "  #2"]
+    shown = page(head, facts, channels, "  3 channels", (80, rows))
+    assert shown == (head + facts + channels if fits else [*head, *channels, "  3 channels", *facts])
+
+
+def test_a_window_of_unknown_size() -> None:
+    many = [f"  #{number}" for number in range(1000)]
+    assert page(["~I"], ["  to box"], many, "  1000 channels", (0, 0)) == [
+        "~I",
+        *many,
+        "  1000 channels",
+        "  to box",
+    ]

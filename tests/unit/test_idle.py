@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -85,7 +85,7 @@ class Watched:
         self.channels.now = self.clock.now
         numbers = uint32(channel.local_id) + uint32(7) + uint32(1 << 20) + uint32(1 << 15)
         self.channels.receive(memoryview(bytes((m.CHANNEL_OPEN_CONFIRMATION,)) + numbers))
-        self.watch.look_again()
+        self.watch.add(channel)
         return channel
 
     def use(self, channel: Channel) -> None:
@@ -150,3 +150,50 @@ def test_kinds_go_by_the_names_of_the_manual(monkeypatch: pytest.MonkeyPatch) ->
     watched.open("auth-agent@openssh.com")
     watched.clock.move_to(200)
     assert watched.expired == [(0, 1), (1, 2)]
+
+
+def test_a_new_one_may_be_due_before_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch, ("session", 100), ("direct-tcpip", 3))
+    watched.open("session")
+    watched.clock.move_to(110)
+    watched.open("direct-tcpip")
+    watched.clock.move_to(112.9)
+    assert not watched.expired
+    watched.clock.move_to(113)
+    assert watched.expired == [(1, 3)]
+    watched.clock.move_to(200)
+    assert watched.expired == [(1, 3), (0, 100)]
+
+
+def test_what_opens_after_all_were_closed_is_watched_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch, ("global", 10))
+    watched.open("direct-tcpip")
+    watched.clock.move_to(120)
+    watched.open("direct-tcpip")
+    watched.clock.move_to(129.9)
+    assert watched.expired == [(0, 10)]
+    watched.clock.move_to(130)
+    assert watched.expired == [(0, 10), (1, 10)]
+
+
+def test_a_thousand_that_open_do_not_make_each_other_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    looks = 0
+
+    def limit(_rules: tuple[tuple[str, int], ...], *names: str) -> int:
+        asked.append(names)
+        return 5
+
+    def look(_channels: Channels) -> Iterator[Channel]:
+        nonlocal looks
+        looks += 1
+        return iter(())
+
+    watched = Watched(monkeypatch, ("direct-*", 5))
+    monkeypatch.setattr(idle, "idle_limit", limit)
+    monkeypatch.setattr(Channels, "__iter__", look)
+    for _ in range(1000):
+        watched.open("direct-tcpip")
+    assert asked == [("direct-tcpip", "direct-tcpip")]
+    assert looks == 0
+    assert len(watched.clock.timers) == 1

@@ -95,3 +95,48 @@ def test_a_signals_handler_ends_the_wait() -> None:
         loop.close()
         signal.signal(signal.SIGALRM, before)
     assert called == ["soon"]
+
+
+class Mistake(Exception):
+    """What a callback of a test raises."""
+
+
+def test_an_error_comes_out_and_the_others_are_called_all_the_same(rounds: Rounds) -> None:
+    called: list[str] = []
+
+    def fail() -> None:
+        rounds.call_soon(lambda: called.append("asked for since"))
+        raise Mistake
+
+    for one in (lambda: called.append("before"), fail, lambda: called.append("behind"), fail):
+        rounds.call_soon(one)
+    rounds.call_soon(lambda: called.append("last"))
+    with pytest.raises(Mistake):
+        rounds.run_once()
+    assert called == ["before"]
+    with pytest.raises(Mistake):
+        rounds.run_once()
+    assert called == ["before", "behind"]
+    rounds.run_once()
+    assert called == ["before", "behind", "last", "asked for since", "asked for since"]
+    assert rounds.waits == [0.0] * 3
+    rounds.run_once()
+    assert (len(called), rounds.waits[3:]) == (5, [None])
+
+
+def test_an_error_of_what_a_thread_asked_for_keeps_nothing_from_being_called(rounds: Rounds) -> None:
+    called: list[str] = []
+
+    def fail() -> None:
+        raise Mistake
+
+    rounds.prepare_for_threads()
+    for one in (fail, lambda: called.append("behind"), fail, lambda: called.append("last")):
+        rounds.call_from_thread(one)
+    for _ in range(2):
+        with pytest.raises(Mistake):
+            rounds.run_once()
+    rounds.run_once()
+    assert called == ["behind", "last"]
+    rounds.run_once()
+    assert rounds.waits[-1] is None

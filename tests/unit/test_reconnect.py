@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import socket
+import struct
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -171,8 +173,8 @@ def test_what_is_lost_is_let_go_of_at_once(tmp_path: Path) -> None:
 class Pair:
     """A client's socket and ours, and whether it has been served."""
 
-    def __init__(self, room: WaitingRoom) -> None:
-        self.theirs, self.ours = socket.socketpair()
+    def __init__(self, room: WaitingRoom, ends: tuple[socket.socket, socket.socket] | None = None) -> None:
+        self.theirs, self.ours = ends or socket.socketpair()
         self.ours.setblocking(False)
         self.theirs.settimeout(10)
         self.served = False
@@ -203,12 +205,19 @@ def room(clock: Clock) -> WaitingRoom:
     return WaitingRoom(clock, Log())
 
 
+def over_tcp() -> tuple[socket.socket, socket.socket]:
+    """Two ends of a TCP connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        return theirs, listener.accept()[0]
+
+
 @pytest.fixture
-def join(room: WaitingRoom) -> Iterator[Callable[[], Pair]]:
+def join(room: WaitingRoom) -> Iterator[Callable[..., Pair]]:
     made: list[Pair] = []
 
-    def one() -> Pair:
-        made.append(Pair(room))
+    def one(ends: tuple[socket.socket, socket.socket] | None = None) -> Pair:
+        made.append(Pair(room, ends))
         return made[-1]
 
     yield one
@@ -216,7 +225,7 @@ def join(room: WaitingRoom) -> Iterator[Callable[[], Pair]]:
         pair.close()
 
 
-def test_those_who_wait_are_served_once(room: WaitingRoom, clock: Clock, join: Callable[[], Pair]) -> None:
+def test_those_who_wait_are_served_once(room: WaitingRoom, clock: Clock, join: Callable[..., Pair]) -> None:
     silent, talking, half_closed = join(), join(), join()
     talking.theirs.sendall(b"GET")
     half_closed.theirs.sendall(b"GET")
@@ -228,7 +237,7 @@ def test_those_who_wait_are_served_once(room: WaitingRoom, clock: Clock, join: C
     assert not silent.hung_up()
 
 
-def test_those_who_have_gone_are_not_served(room: WaitingRoom, join: Callable[[], Pair]) -> None:
+def test_those_who_have_gone_are_not_served(room: WaitingRoom, join: Callable[..., Pair]) -> None:
     gone = join()
     gone.theirs.close()
     room.serve_all()
@@ -236,7 +245,51 @@ def test_those_who_have_gone_are_not_served(room: WaitingRoom, join: Callable[[]
     assert not gone.served
 
 
-def test_patience_ends(room: WaitingRoom, clock: Clock, join: Callable[[], Pair]) -> None:
+def reset(pair: Pair) -> None:
+    """Close their end rudely."""
+    pair.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    pair.theirs.close()
+
+
+@pytest.mark.parametrize("make", [socket.socketpair, over_tcp])
+def test_those_who_only_listen_any_more_are_served(
+    room: WaitingRoom, join: Callable[..., Pair], make: Callable[[], tuple[socket.socket, socket.socket]]
+) -> None:
+    silent, talking = join(make()), join(make())
+    talking.theirs.sendall(b"GET")
+    for pair in (silent, talking):
+        pair.theirs.shutdown(socket.SHUT_WR)
+        assert select.select([pair.ours], [], [], 10)[0]
+    room.serve_all()
+    assert silent.served
+    assert talking.served
+
+
+def test_what_was_said_before_closing_counts(room: WaitingRoom, join: Callable[..., Pair]) -> None:
+    pair = join()
+    pair.theirs.sendall(b"one line for a log")
+    pair.theirs.close()
+    room.serve_all()
+    assert pair.served
+
+
+@pytest.mark.parametrize("said", [b"", b"GET"])
+def test_those_who_have_reset_the_connection_are_not_served(
+    room: WaitingRoom, join: Callable[..., Pair], said: bytes
+) -> None:
+    pair = join(over_tcp())
+    pair.theirs.sendall(said)
+    reset(pair)
+    poll = select.poll()
+    poll.register(pair.ours, select.POLLOUT)
+    while not poll.poll(10_000)[0][1] & select.POLLHUP:
+        pass
+    room.serve_all()
+    assert pair.hung_up()
+    assert not pair.served
+
+
+def test_patience_ends(room: WaitingRoom, clock: Clock, join: Callable[..., Pair]) -> None:
     first = join()
     clock.move_to(clock.now + PATIENCE - 1)
     second = join()
@@ -248,7 +301,7 @@ def test_patience_ends(room: WaitingRoom, clock: Clock, join: Callable[[], Pair]
     assert (first.served, second.served) == (False, True)
 
 
-def test_there_is_room_for_so_many(room: WaitingRoom, join: Callable[[], Pair]) -> None:
+def test_there_is_room_for_so_many(room: WaitingRoom, join: Callable[..., Pair]) -> None:
     pairs = [join() for _ in range(MOST + 1)]
     assert [pair.hung_up() for pair in pairs] == [False] * MOST + [True]
     room.close()

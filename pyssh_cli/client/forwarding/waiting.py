@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -60,10 +61,18 @@ class WaitingRoom:
 
 
 def _has_gone(sock: socket.socket) -> bool:
-    """Whether the client has hung up without having said anything."""
+    """Whether the client has reset the connection, or closed it without having left anything to be read.
+
+    One that has ended only its own half still listens for an answer, and has not gone. A Unix socket tells it from
+    one that has closed. With TCP both have sent the same FIN, and both are served: an answer to nobody is reset.
+    """
+    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        return True
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)  # POLLIN would have macOS report half a hang-up as a whole one
+    if not any(events & select.POLLHUP for _, events in poll.poll(0)):
+        return False
     try:
         return not sock.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return False
     except OSError:
         return True
