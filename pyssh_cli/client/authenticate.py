@@ -28,20 +28,12 @@ from pyssh_cli.terminal.questions import Questions
 if TYPE_CHECKING:
     import socket
 
+    from pyssh_cli.client.answers import Answers
     from pyssh_cli.client.gssapi import Gssapi
     from pyssh_cli.client.hostbased import Hostbased
 
 MAX_PARTIAL_SUCCESSES = 16
 """Methods that a server may ask for one after the other."""
-
-MAX_EMPTY_ROUNDS = 16
-"""Rounds of keyboard-interactive without a question, which nobody would notice."""
-
-MAX_ROUNDS = 100
-"""Rounds of keyboard-interactive in one connection, which a program that answers for a person might not notice."""
-
-MAX_PASSWORD_CHANGES = 16
-"""New passwords that a server may turn down."""
 
 REFUSED = "refused"
 BY_SHA2 = "; signed with SHA-2"
@@ -49,10 +41,6 @@ BY_SHA2 = "; signed with SHA-2"
 
 UNREADABLE = "it may not be read"
 """What came of a key whose file we may not open."""
-
-UNASKED = "nowhere to ask for it"
-NOT_ASKED_AGAIN = "refused without another question"
-"""What came of a password, or of answers: OpenSSH asks again, but not where it is the account that it refuses."""
 
 _ASKING = frozenset({"keyboard-interactive", "password"})
 """Methods that ask the person."""
@@ -118,22 +106,13 @@ class Authenticator:
         self._given_up: set[str] = set()
         self._none_tried = False
         self._partial_successes = 0
-        self._rounds = 0
-        self._empty_rounds = 0
-        self._password_tries = 0
-        self._password_changes = 0
-        self._interactive_tries = 0
-        self._interactive_asked = self._interactive_now = False
-        """Whether the server has asked anything by keyboard-interactive, ever and since it was last tried."""
-        self._interactive_unasked = False
-        """There was nobody to ask."""
+        self._answers: Answers | None = None
         self._tried: dict[str, list[str]] = {}
         """What was tried, and what came of it each time: for the person, should it all be in vain."""
         self._pending = ""
         self.goes_on = False
         """The failure that came last was of the "none" ahead of a key, which has not been answered yet."""
         self._person = f"{options.user}@{options.hostname}"
-        self._asker = f"{options.user}@{options.host_key_alias or options.hostname}"
         interactive = not options.batch_mode and not unsafe
         self._attempts: dict[str, tuple[bool, Callable[[], bool]]] = {
             "gssapi-with-mic": (options.gssapi_authentication, self._try_gssapi),
@@ -225,7 +204,7 @@ class Authenticator:
         elif isinstance(event, ua.KeyAccepted):
             self._on_key_accepted(event)
         elif isinstance(event, ua.AnswersWanted):
-            self._on_questions(event)
+            self._asked().answer(event)
         elif isinstance(event, ua.PasswordChangeWanted):
             self._on_password_change(event)
         elif event is not None and self._gssapi and not self._gssapi.receive(event):
@@ -239,7 +218,7 @@ class Authenticator:
         self._identities.close()
         self._keys, self._key = [], None
         self._ways.clear()
-        self._gssapi = self._hostbased = None
+        self._gssapi = self._hostbased = self._answers = None
         self._attempts.clear()  # these refer back to here
 
     def _show(self, message: str) -> None:
@@ -258,7 +237,8 @@ class Authenticator:
             self._partial_successes += 1
             if self._partial_successes > MAX_PARTIAL_SUCCESSES:
                 raise AuthenticationError(f"{self._person}: the server finds no end of partial successes")
-            self._password_tries = self._interactive_tries = 0
+            if self._answers:
+                self._answers.begin_again()
             self._keys = None  # a key refused before may be what is wanted now
             self._ways.clear()
             self._given_up.clear()
@@ -311,12 +291,8 @@ class Authenticator:
     def _how_refused(self, method: str) -> str:
         """What came of the last attempt: of a key, what of it the server may not have liked."""
         public = self._key.public if self._key and method.startswith("publickey") else None
-        if method == "keyboard-interactive" and self._interactive_unasked:
-            return UNASKED
-        if method == "keyboard-interactive" and self._interactive_asked and not self._interactive_now:
-            return NOT_ASKED_AGAIN
         if public is None:
-            return REFUSED
+            return self._answers.outcome(method) if self._answers else REFUSED
         if public.is_certificate:
             from pyssh_cli.client.user_certificates import suspicion
 
@@ -329,9 +305,9 @@ class Authenticator:
     def clue(self) -> str:
         """What it may mean that the server hangs up now, without a word, for `hints.closed_in`: "told" if it has
         said why, "account" if it took what proves the user, empty for nothing."""
-        unasked = self._method == "keyboard-interactive" and not self._interactive_now
-        account = unasked and self._interactive_asked
-        if self._told or (account and self._has_said):
+        answers = self._answers if self._method == "keyboard-interactive" else None
+        account = answers is not None and answers.are_right()
+        if self._told or (account and (self._has_said or (answers and answers.has_said))):
             return "told"
         return "account" if account else ""
 
@@ -518,74 +494,36 @@ class Authenticator:
         if not self._prove():
             self._proceed()
 
-    # password (RFC 4252 section 8) ------------------------------------------------------------------------------
+    # What the person is asked for: password and keyboard-interactive --------------------------------------------
+
+    def _asked(self) -> Answers:
+        if self._answers is None:
+            from pyssh_cli.client.answers import Answers
+
+            self._answers = Answers(
+                self._options,
+                self._log,
+                self._questions,
+                self._auth,
+                attempt=self._attempt,
+                note=self._note,
+                show=self._show,
+            )
+        return self._answers
 
     def _try_password(self) -> bool:
-        if self._password_tries >= self._options.number_of_password_prompts:
-            return False
-        if self._password_tries:
-            self._log.error("Permission denied, please try again.")
-        self._password_tries += 1
-        password = self._questions.ask_secret(f"{self._asker}'s password: ")
-        if password is None:
-            self._note(UNASKED if self._questions.unasked else "no answer", "password")
+        if not self._asked().try_password():
             return False
         self._method = "password"
-        self._attempt("password")
-        self._auth.password(password)
+        return True
+
+    def _try_interactive(self) -> bool:
+        if not self._asked().try_interactive():
+            return False
+        self._method = "keyboard-interactive"
         return True
 
     def _on_password_change(self, wanted: ua.PasswordChangeWanted) -> None:
-        self._show(wanted.prompt)
-        self._password_changes += 1
-        if self._password_changes > MAX_PASSWORD_CHANGES:
-            raise AuthenticationError(f"{self._person}: the server is content with no new password")
-        self._note("expired")
-        old = self._questions.ask_secret(f"Enter {self._asker}'s old password: ")
-        while old is not None:
-            new = self._questions.ask_secret(f"Enter {self._asker}'s new password: ")
-            again = None if new is None else self._questions.ask_secret(f"Retype {self._asker}'s new password: ")
-            if new is None or again is None:
-                break
-            if new == again:
-                self._attempt("new password")
-                self._auth.password(old, new)
-                return
-            self._log.error("Mismatch; try again, EOF to quit.")
-        self._given_up.add("password")
-        self._proceed()
-
-    # keyboard-interactive (RFC 4256) ----------------------------------------------------------------------------
-
-    def _try_interactive(self) -> bool:
-        if self._interactive_tries >= self._options.number_of_password_prompts or self._interactive_unasked:
-            return False
-        if self._interactive_tries and not self._interactive_asked:
-            return False
-        self._interactive_tries += 1
-        self._interactive_now = False
-        self._method = "keyboard-interactive"
-        self._attempt("keyboard-interactive")
-        self._auth.keyboard_interactive(self._options.kbd_interactive_devices)
-        return True
-
-    def _on_questions(self, wanted: ua.AnswersWanted) -> None:
-        words = not wanted.prompts and bool((wanted.name + wanted.instruction).strip())
-        self._has_said |= words and self._interactive_now  # PAM's, of an answer
-        self._interactive_asked = self._interactive_now = True
-        for text in (wanted.name, wanted.instruction):
-            self._show(text)
-        self._rounds += 1
-        self._empty_rounds += not wanted.prompts
-        if self._empty_rounds > MAX_EMPTY_ROUNDS:
-            raise AuthenticationError(f"{self._person}: the server asks nothing, without end")
-        if self._rounds > MAX_ROUNDS:
-            raise AuthenticationError(f"{self._person}: the server asks without end")
-        answers = []
-        for prompt in wanted.prompts:
-            # Every line says who asks, so that a server cannot pass for a question of our own.
-            question = "\n".join(f"({self._asker}) {line}" for line in prompt.text.split("\n"))
-            ask = self._questions.ask_line if prompt.echo else self._questions.ask_secret
-            answers.append(ask(question) or "")
-            self._interactive_unasked = bool(self._questions.unasked)
-        self._auth.answer(answers)
+        if not self._asked().change_password(wanted):
+            self._given_up.add("password")
+            self._proceed()

@@ -67,7 +67,10 @@ def in_place_of_a_version(said: Sequence[bytes], otherwise: str) -> str:
     if is_tls(last):
         return " (it speaks TLS: an HTTPS server, or one like it, listens there; check the port)"
     if any(line.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")) for line in lines):
-        return " (it answers with a page of HTML: an HTTP server listens there; check the port)"
+        from pyssh_cli.net.proxy import text_of
+
+        words = text_of(b"\n".join(lines))
+        return f' (it answers with a page of HTML, "{words}": an HTTP server listens there; check the port)'
     meaning = _TURNED_AWAY.get(last.strip())
     return f' (it said "{printable(last.strip()[:MAX_SAID])}"{f": {meaning}" if meaning else ""})'
 

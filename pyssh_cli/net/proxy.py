@@ -180,11 +180,11 @@ def _page(stream: _Stream, fields: list[bytes]) -> str:
             page += stream.some(wanted - len(page))
     except (_Gone, OSError):
         pass
-    text = _text_of(page)
+    text = text_of(page)
     return f"{said}: {text}" if text else said
 
 
-def _text_of(page: bytes) -> str:
+def text_of(page: bytes) -> str:
     """The words of a page of HTML, or of plain text: its title, if it has one."""
     import re
     from html import unescape

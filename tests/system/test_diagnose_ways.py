@@ -110,7 +110,7 @@ def endless(connection: socket.socket) -> None:
     (talkative, "version", 'within 2 seconds (it said "220 mail.example.com ESMTP")'),
     (drop, "version", "Connection closed by remote host"),
     (web, "version", "HTTP"),
-    (page, "version", "an HTTP server listens there"),
+    (page, "version", '"Bad request.": an HTTP server listens there'),
     (noise, "version", ""),
     (greeting, "version", r"go away \033]0;owned\007\377"),
     (only_a_version, "key_exchange", "did not finish the key exchange within 2 seconds"),
