@@ -24,6 +24,7 @@ MAX_PASSWORD_CHANGES = 16
 """New passwords that a server may turn down."""
 
 UNASKED = "nowhere to ask for it"
+ASKED_NOTHING = "the server asked nothing"
 NOT_ASKED_AGAIN = "refused without another question"
 """What came of a password, or of answers: OpenSSH asks again, but not where it is the account that it refuses."""
 
@@ -31,8 +32,9 @@ NOT_ASKED_AGAIN = "refused without another question"
 class Answers:
     """Asks the person, by `questions`, and sends what is answered.
 
-    `attempt` is told what is tried, `note` what came of it (and of what, where nothing was sent), and `show` what
-    the server says to the person.
+    `accounts` tells that a server which asks no more has nothing against the answers, but against the account:
+    OpenSSH's, with PAM. `attempt` is told what is tried, `note` what came of it (and of what, where nothing was
+    sent), and `show` what the server says to the person.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Answers:
         questions: Questions,
         auth: ua.UserAuth,
         *,
+        accounts: bool,
         attempt: Callable[[str], None],
         note: Callable[[str, str], None],
         show: Callable[[str], None],
@@ -50,6 +53,7 @@ class Answers:
         self._log = log
         self._questions = questions
         self._auth = auth
+        self._accounts = accounts
         self._attempt = attempt
         self._note = note
         self._show = show
@@ -73,13 +77,17 @@ class Answers:
 
     def outcome(self, method: str) -> str:
         """What came of the last attempt, which was refused."""
-        if method == "keyboard-interactive" and self._unasked:
+        if method != "keyboard-interactive":
+            return REFUSED
+        if self._unasked:
             return UNASKED
-        return NOT_ASKED_AGAIN if method == "keyboard-interactive" and self.are_right() else REFUSED
+        if not self._asked:
+            return ASKED_NOTHING
+        return NOT_ASKED_AGAIN if self.are_right() else REFUSED
 
     def are_right(self) -> bool:
         """Whether keyboard-interactive was tried anew and asks nothing any more: what was answered seems right."""
-        return self._asked and not self._asked_now
+        return self._accounts and self._asked and not self._asked_now
 
     # password (RFC 4252 section 8) ------------------------------------------------------------------------------
 

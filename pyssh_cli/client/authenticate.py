@@ -505,6 +505,7 @@ class Authenticator:
                 self._log,
                 self._questions,
                 self._auth,
+                accounts=is_openssh(self._transport.server_version),
                 attempt=self._attempt,
                 note=self._note,
                 show=self._show,

@@ -143,10 +143,11 @@ class Refusal:
     def _keys(self) -> str:
         if "publickey" not in self._offered or "publickey" not in self._enabled:
             return ""
-        if surely := cure(self._skipped, sure=True):
-            return surely
         o = self._options
         outcomes = {outcome for what, said in self._tried.items() if _is_key(what) for outcome in said}
+        if surely := cure(self._skipped, sure=True):
+            refused = any(outcome.startswith("refused") for outcome in outcomes)
+            return f"{surely}; or {self._right_key()}" if refused else surely
         if any("its certificate is for" in outcome for outcome in outcomes):
             return f"log in as one of those the certificate is for (-l), or have {o.user} put into a new one"
         if any("clock may be" in outcome for outcome in outcomes):
@@ -184,7 +185,7 @@ class Refusal:
         if not asked or not self._enabled.intersection(asked):
             return ""
         outcomes = {outcome for name in asked for outcome in self._tried.get(name, ())}
-        if any("without another question" in outcome for outcome in outcomes):
+        if any("without another question" in self._tried[name][-1] for name in asked if self._tried.get(name)):
             from pyssh_cli.client.hints import ACCOUNT
 
             return f"the answer seems right, but {ACCOUNT}: the server's log says why"

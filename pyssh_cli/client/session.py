@@ -413,12 +413,15 @@ class Session:
         )
         known = True
         if request.name == "exit-status":
-            self._exit_status = Reader(request.fields).uint32()
+            status = Reader(request.fields).uint32()
+            if not self._timed_out:  # else it comes too late
+                self._exit_status = status
         elif request.name == "exit-signal":
             reader = Reader(request.fields)
             signal_name, _, message = reader.text(), reader.boolean(), reader.text()
             self._log.verbose(f"Remote command ended by signal {signal_name} {message}".rstrip())
-            self._exit_status = FAILURE
+            if not self._timed_out:
+                self._exit_status = FAILURE
         elif request.name == "eow@openssh.com":
             self._stdin_ended = True
             self._watch_stdin(False)
@@ -432,6 +435,8 @@ class Session:
 
     def timed_out(self, channel: ch.Channel) -> None:
         self._channels.close(channel)
+        if self._exit_status is None:
+            self._exit_status = FAILURE
         self._timed_out = True
         self.connection_ended()
         self._connection.flush()
@@ -480,8 +485,7 @@ class Session:
         self.close()
         if self._asked_for_tty and self._started:
             self._log.info(f"Connection to {self._options.hostname} closed.")
-        failed = self._exit_status is None or self.ended_by_user or self._timed_out
-        status = FAILURE if failed else (self._exit_status or 0) & 0xFF
+        status = FAILURE if self._exit_status is None or self.ended_by_user else self._exit_status & 0xFF
         self._tell_transferred()
         self._log.debug1(f"Exit status {status}")
         return status

@@ -270,6 +270,31 @@ def test_a_servers_words_are_marked_and_harmless(
     assert b"h\xc3\xbcte" not in shown.seen
 
 
+def test_answers_are_not_called_right_for_a_server_that_only_hangs_up(
+    pyssh: Client, scripted: StartScripted, terminal: OpenTerminal
+) -> None:
+    def ask_once(talk: Talk) -> None:
+        talk.expect(m.SERVICE_REQUEST)
+        talk.say(bytes((m.SERVICE_ACCEPT,)) + string(b"ssh-userauth"))
+        while b"keyboard-interactive" not in talk.expect(m.USERAUTH_REQUEST):
+            talk.say(failure("keyboard-interactive"))
+        prompt = string(b"Code: ") + boolean(False)
+        talk.say(bytes((m.USERAUTH_INFO_REQUEST,)) + text("") + text("") + text("") + uint32(1) + prompt)
+        talk.expect(m.USERAUTH_INFO_RESPONSE)
+        talk.say(failure("keyboard-interactive"))
+        talk.expect(m.USERAUTH_REQUEST)
+
+    server = scripted(ask_once, stage="login")
+    pyssh.aim_at_port(server.port)
+    pyssh.known_hosts.write_text(server.known_hosts_line)
+    shown = terminal("box", "run")
+    shown.expect("Code: ")
+    shown.send("wrong\n")
+    assert shown.wait() == 255
+    assert b"while nobody was logging in" in shown.seen
+    assert b"seems right" not in shown.seen
+
+
 # Stopping, and unusual answers.
 
 

@@ -162,6 +162,13 @@ def test_idle_session_is_closed(pyssh: Client, openssh: Server, terminal: OpenTe
     assert shown.echoes()
 
 
+def test_a_status_that_came_before_the_end_of_time_counts(pyssh: Client, openssh: Server) -> None:
+    pyssh.aim(openssh, "ChannelTimeout session=1")
+    # What it leaves behind holds the channel open, without a word.
+    done = pyssh.run("box", "cat /dev/null; (exec sleep 60) & exit 3")
+    assert done.returncode == 3
+
+
 def test_session_in_use_is_not_closed(pyssh: Client, openssh: Server) -> None:
     pyssh.aim(openssh, "ChannelTimeout session=2 session:shell=1")
     done = pyssh.run("box", "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.5; done")

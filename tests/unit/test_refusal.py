@@ -128,6 +128,34 @@ def test_many_keys_are_counted(options: Options) -> None:
             "the answer seems right, but the account may be expired or locked",
         ),
         ({"tried": {"/k": ["not tried: it may not be read"]}}, "chmod 600"),
+        (
+            {
+                "offered": ("keyboard-interactive",),
+                "tried": {"keyboard-interactive": ["the server asked nothing"]},
+            },
+            "check that the user is right",
+        ),
+        (
+            {
+                "offered": ("password", "keyboard-interactive"),
+                "tried": {
+                    "keyboard-interactive": ["the server asked nothing"],
+                    "password": ["nowhere to ask for it"],
+                },
+            },
+            "SSH_ASKPASS",
+        ),
+        (
+            {
+                "offered": ("keyboard-interactive",),
+                "tried": {"keyboard-interactive": ["refused", "refused without another question", "refused"]},
+            },
+            "check the password of ann",
+        ),
+        (
+            {"tried": {KEY: ["refused"]}, "skipped": [("/x.pub", "there is no private key for it")]},
+            "put the private key of /x.pub beside it, or into the agent; or check the user (ann",
+        ),
         ({"too_many": True, "offered": ()}, "IdentitiesOnly yes"),
         ({"too_many": True, "tried": {KEY: ["refused"]}}, "authorized_keys"),
         ({"too_many": True, "tried": {KEY: ["refused"], f"{KEY}2": ["refused"]}}, "IdentitiesOnly yes"),
