@@ -86,7 +86,9 @@ def test_the_command_runs_on_behind_a_caller_that_is_told_of_success(
         assert process.wait(PATIENCE) == 0
     pid = left.pid()
     assert pid != process.pid
-    wait_until(lambda: os.getsid(pid) == os.getpgid(pid) == pid, "a session of its own")  # ssh forks, ends, then asks
+    wait_until(
+        lambda: os.getsid(pid) == os.getpgid(pid) == pid, "a session of its own"
+    )  # ssh forks, ends, then asks
     assert os.readlink(f"/proc/{pid}/cwd") == str(Path.cwd())
     wait_until(lambda: left.target(0) == "/dev/null", "no stdin any more")
     assert out.read_bytes() == b""
