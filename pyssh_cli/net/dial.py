@@ -9,6 +9,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+from pyssh_cli.net.descriptors import left_for_connections, out_of_descriptors
 from pyssh_cli.net.loop import Loop, Timer
 from pyssh_cli.net.names import socket_address
 from pyssh_cli.net.resolve import Resolver
@@ -59,6 +60,10 @@ class Dial:
                 sock = socket.socket(family, socket.SOCK_STREAM)
             except OSError as error:
                 self._error = error
+                continue
+            if left_for_connections(sock.fileno()) <= 0:
+                sock.close()
+                self._error = out_of_descriptors()
                 continue
             sock.setblocking(False)
             try:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pyssh_cli.errors import NetworkError
 from pyssh_cli.log import Log
+from pyssh_cli.net.descriptors import left_for_connections, out_of_descriptors
 from pyssh_cli.net.loop import Loop, Timer
 
 BACKLOG = 4096
@@ -27,18 +28,6 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 Accepted = Callable[[socket.socket, Any], None]
 """Given the connection, non-blocking, and the address of who connected (as Python's socket has it)."""
-
-
-def raise_descriptor_limit() -> None:
-    """Let this process have as many descriptors as it may (RLIMIT_NOFILE): a connection takes one."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (OSError, ValueError):  # macOS has a limit above the limit
-            pass
 
 
 def open_tcp(
@@ -118,7 +107,7 @@ def open_unix(path: str, mask: int, log: Log, *, unlink: bool) -> socket.socket:
         sock.listen(BACKLOG)
     except (OSError, ValueError) as error:
         sock.close()
-        reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         hint = ""
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             hint = " (it is there already: StreamLocalBindUnlink yes removes it first)"
@@ -150,22 +139,30 @@ class Listener:
         return lambda: self._on_readable(sock)
 
     def _on_readable(self, listener: socket.socket) -> None:
-        for _ in range(ACCEPTS_AT_ONCE):
+        try:
+            room = _room(listener)
+        except OSError as error:
+            self._on_failure(error)
+            return
+        for _ in range(min(ACCEPTS_AT_ONCE, room)):
             try:
                 sock, address = listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._log.error(f"accept: {error.strerror}")
-                if error.errno in _EXHAUSTED:  # it would be reported again and again
-                    for one in self._sockets:
-                        self._loop.watch(one)
-                    self._pause = self._loop.call_at(monotonic() + PAUSE, self._watch)
+                self._on_failure(error)
                 return
             sock.setblocking(False)
             self._accepted(sock, address)
             if self._closed:
                 return
+
+    def _on_failure(self, error: OSError) -> None:
+        self._log.error(f"accept: {error.strerror}")
+        if error.errno in _EXHAUSTED:  # it would be reported again and again
+            for one in self._sockets:
+                self._loop.watch(one)
+            self._pause = self._loop.call_at(monotonic() + PAUSE, self._watch)
 
     def close(self) -> None:
         """Listen no more, and remove the Unix sockets that are still ours."""
@@ -181,6 +178,16 @@ class Listener:
                     self._log.debug1(f"unlink {sock.getsockname()}: {error.strerror}")
             sock.close()
         self._sockets = []
+
+
+def _room(listener: socket.socket) -> int:
+    """How many connections there are descriptors for, at least one. Raises OSError when there are none."""
+    probe = os.dup(listener.fileno())
+    os.close(probe)
+    room = left_for_connections(probe)
+    if room <= 0:
+        raise out_of_descriptors()
+    return room
 
 
 def _file(sock: socket.socket) -> tuple[int, int] | None:

@@ -30,6 +30,10 @@ MAX_SAID = 200
 """Characters of it that are shown."""
 
 
+_HTTP = b"HTTP/1."
+"""What an answer begins with."""
+
+
 class _Gone(Exception):
     """The proxy hung up."""
 
@@ -77,20 +81,20 @@ class _Stream:
             data += self.some(count - len(data))
         return data
 
-    def until(self, mark: bytes, most: int, begins: bytes) -> bytes:
-        """Everything up to `mark`, which is `most` bytes away at most, and not a byte behind it; it has to begin
-        with `begins`."""
+    def head(self, most: int) -> bytes:
+        """The head of an HTTP response, its empty line included, and not a byte behind it; its lines may end in LF
+        alone (RFC 9112 section 2.2)."""
         data = b""
         while True:
             ahead = self.some(4096, socket.MSG_PEEK)
             seen = data + ahead
-            if not seen.startswith(begins[: len(seen)]):
+            if not seen.startswith(_HTTP[: len(seen)]):
                 raise NetworkError(f'no HTTP proxy: it says "{_shown(seen.splitlines()[0])}"')
-            end = seen.find(mark)
-            data += self.read(len(ahead) if end < 0 else end + len(mark) - len(data))
+            ends = [at + len(mark) for mark in (b"\n\r\n", b"\n\n") if (at := seen.find(mark)) >= 0]
+            data += self.read(min(ends) - len(data) if ends else len(ahead))
             if len(data) > most:
                 raise NetworkError(f"its answer has no end within {MAX_HEAD} bytes")
-            if end >= 0:
+            if ends:
                 return data
 
 
@@ -132,12 +136,12 @@ def _connect_http(stream: _Stream, proxy: ProxyServer, host: str, port: int) -> 
     stream.write(b"\r\n".join((*lines, b"", b"")))
     taken = 0
     while True:
-        head = stream.until(b"\r\n\r\n", MAX_HEAD - taken, b"HTTP/1.")
+        head = stream.head(MAX_HEAD - taken)
         taken += len(head)
-        status_line, *fields = head.split(b"\r\n")
+        status_line, *fields = head.splitlines()
         version, _, rest = status_line.partition(b" ")
         code = rest[:3]
-        if not version.startswith(b"HTTP/1.") or not code.isdigit() or len(code) < 3:
+        if not version.startswith(_HTTP) or not code.isdigit() or len(code) < 3:
             raise NetworkError(f'no HTTP proxy: it says "{_shown(status_line)}"')
         if code[:1] != b"1":
             break

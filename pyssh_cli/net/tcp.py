@@ -101,8 +101,10 @@ class Place(NamedTuple):
 def connect_to(
     place: Place, options: Options, log: Log, deadline: float | None, meanwhile: Callable[[], None]
 ) -> tuple[socket.socket, str]:
-    """The same for any place; of the options, those count that tell how to connect."""
+    """The same for any place; of the options, those count that tell how to connect. An address of a family that
+    BindAddress has none of is passed over, as ssh does."""
     failure = ""
+    unbound: NetworkError | None = None
     for attempt in range(max(1, options.connection_attempts)):
         if attempt:
             log.debug1("Trying again...")
@@ -111,6 +113,9 @@ def connect_to(
             log.debug1(f"Connecting to {place.name} [{address}] port {place.port}.")
             try:
                 return _connect_one(options, log, place, number, deadline, meanwhile), address
+            except NetworkError as error:
+                log.debug1(str(error))
+                unbound = error
             except OSError as error:
                 code = error.errno or errno.ETIMEDOUT
                 log.debug1(f"connect to address {address} port {place.port}: {os.strerror(code)}")
@@ -120,6 +125,8 @@ def connect_to(
                 hint = "; ".join(filter(None, hints))
                 failure = os.strerror(code) + (f" ({hint})" if hint else "")
             meanwhile = _nothing
+    if unbound and not failure:
+        raise unbound
     raise NetworkError(f"ssh: connect to {place.kind} {place.name} port {place.port}: {failure}")
 
 
@@ -175,9 +182,9 @@ def _begin(options: Options, log: Log, address: str, port: int) -> tuple[socket.
     try:
         sock.setblocking(False)
         set_service_class(sock, options.ip_qos[0], log)  # a handshake is waited for
-        if options.bind_interface:
+        if options.bind_interface is not None:
             _bind_interface(sock, options.bind_interface)
-        if options.bind_address:
+        if options.bind_address is not None:
             sock.bind(_bind_to(options.bind_address, family))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if options.tcp_keep_alive:
@@ -201,6 +208,7 @@ def try_each(place: Place, options: Options, log: Log, deadline: float) -> list[
     """Connect to all addresses of a place at the same time, and wait for all until `deadline`: in their order, how
     each went. Raises NetworkError where BindAddress or BindInterface cannot be."""
     attempts: dict[str, Attempt] = {}
+    unbound: NetworkError | None = None
     waiting: dict[int, tuple[str, socket.socket, float]] = {}
     poll = select.poll()
     try:
@@ -208,6 +216,10 @@ def try_each(place: Place, options: Options, log: Log, deadline: float) -> list[
             began = monotonic()
             try:
                 sock, error = _begin(options, log, address, place.port)
+            except NetworkError as failed:
+                unbound = failed
+                attempts[address] = Attempt(address, None, errno.EAFNOSUPPORT, monotonic() - began)
+                continue
             except OSError as failed:
                 attempts[address] = Attempt(address, None, failed.errno or errno.EINVAL, monotonic() - began)
                 continue
@@ -216,6 +228,8 @@ def try_each(place: Place, options: Options, log: Log, deadline: float) -> list[
                 poll.register(sock, select.POLLOUT)
             else:
                 attempts[address] = _ended(waiting, sock.fileno(), error)
+        if unbound and all(attempt.error == errno.EAFNOSUPPORT for attempt in attempts.values()) and not waiting:
+            raise unbound
         while waiting and (left := deadline - monotonic()) > 0:
             for number, _ in poll.poll(int(left * 1000) + 1):
                 address, sock, _ = waiting[number]
@@ -281,4 +295,6 @@ def _bind_interface(sock: socket.socket, name: str) -> None:
     option = getattr(socket, "SO_BINDTODEVICE", None)
     if option is None:
         raise NetworkError("BindInterface is not supported on this system")
-    sock.setsockopt(socket.SOL_SOCKET, option, name.encode() + b"\0")
+    if not name:  # the kernel would take it for all
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+    sock.setsockopt(socket.SOL_SOCKET, option, os.fsencode(name) + b"\0")

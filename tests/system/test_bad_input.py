@@ -383,6 +383,14 @@ def test_bind_address_that_is_not_ours(pyssh: Client, openssh: Server) -> None:
     refused(pyssh.run("-b", "192.0.2.1", "box", "true"), r"192\.0\.2\.1|127\.0\.0\.1")
 
 
+@pytest.mark.parametrize("flag", ["-b", "-B"])
+@pytest.mark.parametrize("value", ["", "\udcff"])
+def test_no_place_to_connect_from(client: Client, openssh: Server, flag: str, value: str) -> None:
+    """A variable that is not set must not lead through any interface there is."""
+    client.aim(openssh)
+    refused(client.run(flag, value, "box", "true"), r"127\.0\.0\.1|getaddrinfo")
+
+
 def test_ctrl_c_while_connecting_ends_cleanly(
     pyssh: Client, fake_server: StartFake, terminal: OpenTerminal
 ) -> None:

@@ -99,6 +99,39 @@ def test_command_line_begins_and_ends_forwards(
     shown.expect(r"after\|")
 
 
+@pytest.mark.parametrize(
+    "kind", ["L", pytest.param("R", marks=pytest.mark.beyond_ssh)]
+)  # ssh knows them by the very same name only
+@pytest.mark.parametrize(("added", "cancelled"), [("", "localhost:"), ("localhost:", ""), ("*:", ":")])
+def test_command_line_knows_an_address_by_its_other_names(
+    pyssh: Client, openssh: Server, terminal: OpenTerminal, kind: str, added: str, cancelled: str
+) -> None:
+    pyssh.aim(openssh, "EnableEscapeCommandline yes")
+    entrance = free_port()
+    shown = open_cat(terminal, pyssh)
+    ask(shown, f"-{kind} {added}{entrance}:127.0.0.1:1", r"Forwarding port\.")
+    wait_until(lambda: listens(entrance), "the forward")
+    ask(shown, f"-K{kind} 127.0.0.1:{entrance}", r"Unknown port forwarding\.")
+    ask(shown, f"-K{kind} {cancelled}{entrance}", r"Canceled forwarding\.")
+    wait_until(lambda: not listens(entrance), "the end of the forward")
+
+
+@pytest.mark.beyond_ssh  # which tells less
+def test_command_line_takes_no_place_for_another_target(
+    pyssh: Client, openssh: Server, terminal: OpenTerminal
+) -> None:
+    """Each port 0 is one more; a port that leads elsewhere already is refused."""
+    pyssh.aim(openssh, "EnableEscapeCommandline yes")
+    entrance = free_port()
+    shown = open_cat(terminal, pyssh, "-R", f"{entrance}:127.0.0.1:1", "-R", "0:127.0.0.1:1")
+    ask(shown, "-R 0:127.0.0.1:2", r"Forwarding port\.")
+    shown.expect("Allocated port [0-9]+ for remote forward to 127.0.0.1:2")
+    ask(shown, f"-R {entrance}:127.0.0.1:2", r"Forwarding port\.")
+    shown.expect(f"remote port forwarding failed for listen port {entrance}")
+    ask(shown, f"-KR {entrance}", r"Canceled forwarding\.")
+    wait_until(lambda: not listens(entrance), "the end of the first")
+
+
 def test_command_line_begins_and_ends_a_socks_proxy(
     client: Client, openssh: Server, terminal: OpenTerminal
 ) -> None:

@@ -268,6 +268,26 @@ def test_half_closed_connections_and_agents_that_know_no_bindings(
     assert done.stdout == b"300000 bytes\n", done.stderr
 
 
+def test_an_agent_that_never_hangs_up_holds_up_nothing(
+    client: Client, openssh: Server, fake_agent: Callable[..., FakeAgent]
+) -> None:
+    done = threading.Event()
+
+    def stay(connection: socket.socket) -> None:
+        count_until_the_end(connection)
+        done.wait()
+
+    agent = fake_agent(SUCCESS, stay)
+    client.environment["SSH_AUTH_SOCK"] = str(agent.path)
+    client.aim(openssh)
+    try:
+        ask = "import os, socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ['SSH_AUTH_SOCK'])"
+        assert client.run("-A", "box", f"python3 -c \"{ask}; s.sendall(b'x')\"; echo asked").stdout == b"asked\n"
+        assert not done.is_set()
+    finally:
+        done.set()
+
+
 @pytest.mark.beyond_ssh
 def test_an_agent_that_hangs_up_on_the_binding_is_not_asked_unbound(
     pyssh: Client, openssh: Server, fake_agent: Callable[..., FakeAgent]

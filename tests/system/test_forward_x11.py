@@ -6,7 +6,9 @@ import contextlib
 import os
 import secrets
 import shutil
+import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from pyssh_cli.wire import Reader, string, text, uint32
 from tests.system.clients import Client
 from tests.system.messages import bare
 from tests.system.scripted_server import ScriptedServer, Talk, ending
-from tests.system.servers import Park, Server, program, public_directory
+from tests.system.servers import FakeServer, Park, Server, program, public_directory
 
 MAGIC = "MIT-MAGIC-COOKIE-1"
 SHOW = 'printf "%s\\n" "${DISPLAY:-none}"'
@@ -359,3 +361,25 @@ def test_first_bytes(at_display: Client, scripted: Callable[..., ScriptedServer]
     assert (answer[:1] == b"\x01") is passes  # the X server's word for success
     assert (WRONG in said(done)) is not passes
     assert done.returncode == 0
+
+
+def test_a_display_that_never_hangs_up_holds_up_nothing(
+    client: Client, scripted: Callable[..., ScriptedServer], fake_server: Callable[..., FakeServer]
+) -> None:
+    done = threading.Event()
+
+    def stay(connection: socket.socket) -> None:
+        connection.sendall(connection.recv(1000)[:1])
+        done.wait()
+
+    display = fake_server(stay)
+    client.environment["DISPLAY"] = f"127.0.0.1:{display.port - 6000}"
+    server = scripted(lambda talk: connected(talk, connection_start("l", MAGIC.encode(), fake_cookie(talk))))
+    client.aim_at_port(server.port, keys=("ed25519",))
+    client.known_hosts.write_text(server.known_hosts_line)
+    try:
+        assert client.run("-Y", "box", "run").returncode == 0
+        assert server.result() == b"l"
+        assert not done.is_set()
+    finally:
+        done.set()

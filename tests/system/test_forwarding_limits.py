@@ -15,7 +15,17 @@ import pytest
 
 from tests.system.clients import Client
 from tests.system.conftest import OpenTerminal
-from tests.system.forwarded import connect, descriptors, echo, ended, free_port, greet, read_all, tunnel
+from tests.system.forwarded import (
+    connect,
+    descriptors,
+    echo,
+    ended,
+    free_port,
+    greet,
+    listens,
+    read_all,
+    tunnel,
+)
 from tests.system.servers import FakeServer, Server
 from tests.system.sessions import open_cat
 from tests.system.test_streams import peak_memory
@@ -184,3 +194,19 @@ def test_more_descriptors_than_the_shell_gives(
             for sock in socks:
                 sock.sendall(b"x")
             assert [sock.recv(1) for sock in socks] == [b"x"] * 100
+
+
+def test_refusals_when_all_descriptors_are_taken(pyssh: Client, sshd: Callable[..., Server]) -> None:
+    """What tells of the first one is loaded when it comes, and needs a descriptor itself."""
+    nobody, port = free_port(), free_port()
+    pyssh.aim(sshd("LogLevel ERROR"))
+    command = " ".join(["exec", *pyssh.argv, "-N", "-L", f"{port}:127.0.0.1:{nobody}", "box"])
+    with pyssh.start(argv=["bash", "-c", f"ulimit -n 64; {command}", "sh"]) as process:
+        wait_until(lambda: listens(port) or process.poll() is not None, "the tunnel")
+        with contextlib.ExitStack() as opened:
+            socks = [opened.enter_context(connect(port)) for _ in range(150)]
+            for sock in socks:
+                with contextlib.suppress(ConnectionResetError):
+                    assert read_all(sock) == b""
+        assert process.poll() is None
+        assert "connect failed: Connection refused" in ended(process)

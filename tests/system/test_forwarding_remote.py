@@ -115,6 +115,39 @@ def test_a_target_that_cannot_be_reached(pyssh: Client, openssh: Server, target:
         assert "connect" in ended(process)
 
 
+@pytest.mark.parametrize(
+    ("listen", "target", "lines"),
+    [
+        (
+            "{port}",
+            "127.0.0.1:{taken}",
+            "listen {port}, connect 127.0.0.1:{taken}|listen localhost port {port}, orig",
+        ),
+        (
+            "127.0.0.1:{port}",
+            "127.0.0.1:{taken}",
+            "listen 127.0.0.1:{port}, connect 127.0.0.1:{taken}|new forwarded",
+        ),
+        ("{port}", "no-such-name.invalid:80", "connect_to no-such-name.invalid: unknown host ("),
+        ("{port}", "127.0.0.1:1", "connect_to 127.0.0.1 port 1: failed"),
+    ],
+)
+def test_what_v_tells(
+    client: Client, openssh: Server, fake_server: StartFake, listen: str, target: str, lines: str
+) -> None:
+    """Programs look for ssh's own words."""
+    port, taken = free_port(), fake_server(greet).port
+    client.aim(openssh)
+    spec = f"{listen}:{target}".format(port=port, taken=taken)
+    with tunnel(client, "-v", "-R", spec, ready=port) as process:
+        with connect(port) as sock:
+            read_all(sock)
+        told = ended(process)
+        assert "originator 127.0.0.1 port" in told
+        for line in lines.format(port=port, taken=taken).split("|"):
+            assert line in told
+
+
 @pytest.mark.beyond_ssh  # which ends at once, whatever it has not written
 def test_a_target_that_answers_when_the_connection_has_ended(pyssh: Client, sshd: Callable[..., Server]) -> None:
     server, port = sshd(), free_port()

@@ -353,6 +353,22 @@ def test_interim_responses_are_passed_over(pyssh: Client, openssh: Server, start
 
 
 @ours_alone
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.0 200 OK\n\n", b"HTTP/1.1 200 OK\r\nX: y\n\n", b"HTTP/1.1 200\nX: y\n\r\n"]
+)
+def test_lines_that_end_without_a_carriage_return(
+    pyssh: Client, openssh: Server, start: START, answer: bytes
+) -> None:
+    class Plain(HttpProxy):
+        pass
+
+    Plain.answer = answer
+    proxy = start(Plain, {NAME: openssh.port})
+    aim_at_name(pyssh, openssh, f"Proxy http://127.0.0.1:{proxy.port}", "ConnectTimeout 20")
+    assert pyssh.run("box", "exit 7").returncode == 7
+
+
+@ours_alone
 @pytest.mark.parametrize("who", ["", "ann:wrong@"])
 @pytest.mark.parametrize(("scheme", "kind"), [("http", HttpProxy), ("socks5h", SocksProxy)])
 def test_a_proxy_that_wants_another_login(

@@ -20,10 +20,11 @@ from pyssh_cli.client.way import Leg
 from pyssh_cli.config.options import Options
 from pyssh_cli.config.resolve import resolve
 from pyssh_cli.config.settings import Settings
+from pyssh_cli.errors import NetworkError
 from pyssh_cli.keys.algorithms import SK_ED25519
 from pyssh_cli.log import DEBUG1, ERROR, INFO, Log
 from pyssh_cli.net.names import SystemNetwork
-from pyssh_cli.net.tcp import Place, try_each
+from pyssh_cli.net.tcp import Place, connect_to, try_each
 from tests.unit.keygen import Authenticator, certify, keygen, make
 
 GOOD, FULL, CLOSED = "127.0.0.1", "127.0.0.2", "127.0.0.3"
@@ -67,6 +68,27 @@ def test_each_address_is_tried(tmp_path: Path, port: int) -> None:
     assert tried[0].seconds >= 0.3
     assert tried[2].sock is not None
     tried[2].sock.close()
+
+
+def test_only_addresses_of_the_kind_to_connect_from_are_tried(tmp_path: Path, port: int) -> None:
+    """The others are passed over; when none is left, that is the reason."""
+    options = options_of(tmp_path, f"BindAddress {GOOD}")
+    place = Place("host", "box", port, ("::1", GOOD))
+    sock, address = connect_to(place, options, Log(), monotonic() + 60, lambda: None)
+    with sock:
+        assert (address, sock.getsockname()[0]) == (GOOD, GOOD)
+    tried = try_each(place, options, Log(), monotonic() + 60)
+    assert [(each.address, each.error) for each in tried] == [("::1", errno.EAFNOSUPPORT), (GOOD, 0)]
+    assert tried[1].sock is not None
+    tried[1].sock.close()
+    nowhere = place._replace(addresses=("::1",))
+    with pytest.raises(NetworkError, match=f"getaddrinfo: {GOOD}: .*BindAddress"):
+        connect_to(nowhere, options, Log(), monotonic() + 60, lambda: None)
+    with pytest.raises(NetworkError, match=f"getaddrinfo: {GOOD}: .*BindAddress"):
+        try_each(nowhere, options, Log(), monotonic() + 60)
+    closed = Place("host", "box", port, (CLOSED, "::1"))
+    with pytest.raises(NetworkError, match="refused"):  # the last one's is no better
+        connect_to(closed, options, Log(), monotonic() + 60, lambda: None)
 
 
 def trip(options: Options, port: int, *addresses: str, limit: float = 60.0) -> Trip:

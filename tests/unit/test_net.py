@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import resource
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 from pyssh_cli.errors import NetworkError
 from pyssh_cli.log import Log
 from pyssh_cli.net import dial, listen
+from pyssh_cli.net.descriptors import RESERVED
 from pyssh_cli.net.dial import Dial, dial_tcp, dial_unix
 from pyssh_cli.net.listen import Listener, open_unix
 from pyssh_cli.net.loop import Loop
@@ -162,6 +165,46 @@ def test_nothing_is_accepted_for_a_time_when_there_are_no_descriptors(
         one.close()
 
 
+@pytest.fixture
+def twelve_left() -> Iterator[Callable[[], None]]:
+    """Sets the limit so that twelve more descriptors can be had at most."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def limit() -> None:
+        probe = os.dup(0)
+        os.close(probe)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (probe + 12, limits[1]))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_connections_leave_the_last_descriptors_to_others(
+    loop: Loop, twelve_left: Callable[[], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    accepted: list[socket.socket] = []
+    told: Told = []
+    with contextlib.ExitStack() as opened:
+        held = [opened.enter_context(open(os.devnull)) for _ in range(40)]  # the limit is above thirty-two
+        place = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+        place.setblocking(False)
+        for _ in range(12):
+            opened.enter_context(socket.create_connection(place.getsockname()))
+        listener = Listener(loop, Log(), [place], lambda one, _address: accepted.append(one))
+        twelve_left()
+        for _ in range(30):
+            loop.run_once(monotonic())
+        Dial(loop, [(socket.AF_INET, place.getsockname())], lambda *answer: told.append(answer))
+        assert 0 < len(accepted) <= 12 - RESERVED
+        assert [(sock, error and error.errno) for sock, error in told] == [(None, errno.EMFILE)]
+        for _ in range(RESERVED):
+            held.append(opened.enter_context(open(os.devnull)))
+        listener.close()
+    for one in accepted:
+        one.close()
+    assert capfd.readouterr().err.split() == ["accept:", *os.strerror(errno.EMFILE).split()]
+
+
 def test_our_unix_sockets_are_removed_and_no_others(loop: Loop, tmp_path: Path) -> None:
     ours, replaced, gone = (tmp_path / name for name in ("ours", "replaced", "gone"))
     sockets = [open_unix(str(path), 0o177, Log(), unlink=False) for path in (ours, replaced, gone)]
@@ -203,6 +246,12 @@ def test_proxy_commands_that_follow_each_other_leave_no_processes_behind(loop: L
     (second,) = children() - before
     assert second != first
     os.waitpid(int(second), 0)
+
+
+def test_a_path_that_no_socket_can_have(tmp_path: Path) -> None:
+    """As one may become when its tokens are replaced."""
+    with pytest.raises(NetworkError, match=r"cannot bind to path .*too long"):
+        open_unix(str(tmp_path / ("x" * 120)), 0o177, Log(), unlink=True)
 
 
 def test_the_umask_is_put_back(tmp_path: Path) -> None:

@@ -27,6 +27,10 @@ _OFFER = "agent-forward"
 BIND_SECONDS = 10.0
 """How long the agent may take to hear whom its questions are from."""
 
+LAST_ANSWER_SECONDS = 5.0
+"""How long the agent may take for what it was asked last, once who has asked has ended its half. Not all agents
+hang up then; ssh hangs up at once."""
+
 MAX_PENDING = 64
 """Connections to the agent under way at once; more are refused."""
 
@@ -92,6 +96,7 @@ class AgentForwarding:
         else:
             log.debug2("client_request_agent: the agent refuses to be bound to the host key")
         relay = self._context.relay("authentication agent connection")
+        relay.lingers = LAST_ANSWER_SECONDS
         relay.accept(request)
         relay.connect(sock)
 

@@ -68,18 +68,18 @@ class LocalForward:
 
     def _accepted(self, sock: socket.socket, address: Any) -> None:
         forward = self._forward
+        listens = forward.listen_path or f"port {forward.listen_port}"
+        to = forward.path or f"{forward.host or 'socks'} port {forward.port}"
+        self._context.log.debug1(f"Connection to {listens} forwarding to {to} requested.")
         originator = _NOWHERE if sock.family == socket.AF_UNIX else (str(address[0]), int(address[1]))
         if forward.socks:
             _SocksClient(self._context, sock, originator)
         else:
-            self._context.serve(sock, partial(self._open, sock, originator))
+            self._context.serve(sock, partial(self._open, sock, originator, f"{listens} for {to}"))
 
-    def _open(self, sock: socket.socket, originator: tuple[str, int]) -> None:
-        forward, log = self._forward, self._context.log
-        listens = forward.listen_path or f"port {forward.listen_port}"
-        to = forward.path or f"{forward.host or 'socks'} port {forward.port}"
-        log.debug1(f"Connection to {listens} forwarding to {to} requested.")
-        relay = self._context.relay(f"{listens} for {to}")
+    def _open(self, sock: socket.socket, originator: tuple[str, int], what: str) -> None:
+        forward = self._forward
+        relay = self._context.relay(what)
         relay.connect(sock)
         relay.open(*direct_channel(forward.host, forward.port, forward.path, originator))
         self._context.connection.flush_soon()

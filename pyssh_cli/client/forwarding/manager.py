@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from pyssh_cli.client.connection import Connection
 from pyssh_cli.client.forwarding.context import Context
-from pyssh_cli.client.forwarding.local import LocalForward
-from pyssh_cli.client.forwarding.remote import STREAMLOCAL, TCP, RemoteForward, find, refuse_unknown
+from pyssh_cli.client.forwarding.local import LocalForward, bind_host
+from pyssh_cli.client.forwarding.remote import STREAMLOCAL, TCP, RemoteForward, asked_host, find, refuse_unknown
 from pyssh_cli.config.forwards import Forward
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import NetworkError, PysshError, WireError
 from pyssh_cli.log import Log
-from pyssh_cli.net.listen import raise_descriptor_limit
+from pyssh_cli.net.descriptors import raise_descriptor_limit
 from pyssh_cli.net.loop import Loop
 from pyssh_cli.net.resolve import Resolver
 from pyssh_cli.protocol import channels as ch
@@ -91,14 +91,14 @@ class Forwards:
             if done:
                 done(stands, forward.listen_port)
             return stands
-        there = self._find_remote(forward)
+        there = self._same_remote(forward)
         if there:
             if done:
                 done(True, there.port)
             return True
 
         def settled(forward: Forward, stands: bool) -> None:
-            there = self._find_remote(forward)
+            there = self._same_remote(forward)
             if done:
                 done(stands, there.port if there else 0)
 
@@ -124,7 +124,9 @@ class Forwards:
                 self._remote.remove(there)
                 there.cancel()
             return wanted is not None
-        known = next((one for one in self._local if _place(one) == _place(forward)), None)
+        gateway_ports = self._options.gateway_ports
+        place = _place(forward, gateway_ports=gateway_ports)
+        known = next((one for one in self._local if _place(one, gateway_ports=gateway_ports) == place), None)
         if known is None:
             return False
         self._local.pop(known).close()
@@ -205,6 +207,10 @@ class Forwards:
             return False
         return True
 
+    def _same_remote(self, forward: Forward) -> RemoteForward | None:
+        """The very one, of those that may lead from the same place to others."""
+        return next((one for one in self._remote if one.forward == forward), None)
+
     def _find_remote(self, forward: Forward) -> RemoteForward | None:
         place = _place(forward)
         return next((one for one in self._remote if _is_at(one.forward, one.port, place)), None)
@@ -214,7 +220,7 @@ class Forwards:
         return next((one for one, port in self._wanted.items() if _is_at(one, port, place)), None)
 
     def _add_remote(self, forward: Forward, settled: Callable[[Forward, bool], None]) -> None:
-        if any(one.forward == forward for one in self._remote):
+        if self._same_remote(forward):
             return
         self._unsettled += 1
 
@@ -253,10 +259,16 @@ def _listens(forward: Forward) -> str:
     return f"path {forward.listen_path}" if forward.listen_path else f"port {forward.listen_port}"
 
 
-def _place(forward: Forward) -> tuple[str, str | None, int, str | None]:
-    """Where it listens, and on which side."""
+def _place(forward: Forward, *, gateway_ports: bool = False) -> tuple[str, str | None, int, str | None]:
+    """Where it listens, and on which side: what means the same is the same, such as "localhost" and nothing."""
+    if forward.listen_path is not None:
+        host = None
+    elif forward.kind == "remote":
+        host = asked_host(forward.listen_host)
+    else:
+        host = bind_host(forward.listen_host, gateway_ports=gateway_ports)
     side = "remote" if forward.kind == "remote" else "local"
-    return side, forward.listen_host, forward.listen_port, forward.listen_path
+    return side, host, forward.listen_port, forward.listen_path
 
 
 def _is_at(forward: Forward, port: int, place: tuple[str, str | None, int, str | None]) -> bool:

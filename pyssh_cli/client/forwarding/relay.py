@@ -53,7 +53,8 @@ class Relay:
     __slots__ = (
         "_asked_at", "_channels", "_connection", "_eof", "_first", "_gone", "_head", "_kept", "_log", "_loop",
         "_over", "_packets", "_pieces", "_read", "_reading", "_sink", "_socket", "_source", "_source_ended",
-        "_turned_away", "_writing", "_written", "channel", "ended", "inspect", "opened", "refused", "what",
+        "_turned_away", "_writing", "_written", "channel", "ended", "inspect", "lingers", "opened", "refused",
+        "what",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, loop: Loop, log: Log, what: str) -> None:
@@ -67,6 +68,7 @@ class Relay:
         self.opened: Callable[[], None] | None = None
         self.refused: Callable[[ch.OpenRefused], None] | None = None
         self.ended: Callable[[], None] | None = None
+        self.lingers: float | None = None
         self._socket: socket.socket | None = None
         self._source = self._sink = -1
         self._read: Callable[[list[memoryview]], int] = _nothing
@@ -112,10 +114,12 @@ class Relay:
         """The channel's side: ask the server for one. The socket is not read before it is there."""
         self._asked_at = monotonic()
         self.channel = self._connection.open_channel(kind, fields, self, self._channels.first_window())
+        self._log.debug1(f"channel {self.channel.local_id}: new {kind} [{self.what}]")
 
     def accept(self, request: ch.OpenRequested) -> None:
         """The channel's side: confirm the one that the server asks for."""
         self.channel = self._connection.accept_channel(request, self, self._channels.first_window())
+        self._log.debug1(f"channel {self.channel.local_id}: new {request.kind} [{self.what}]")
         self._connection.flush_soon()
         self._begin()
 
@@ -396,6 +400,8 @@ class Relay:
         else:
             _end_output(self._sink)
         self._check_over()
+        if self.lingers is not None and not self._over:
+            self._loop.call_at(monotonic() + self.lingers, self.abort)
 
     # The end ----------------------------------------------------------------------------------------------------
 
@@ -418,6 +424,7 @@ class Relay:
             self._reading = self._writing = False
             self._watch()
         if channel:
+            self._log.debug1(f"channel {channel.local_id}: free: {self.what}")
             self._channels.close(channel)
             self._connection.flush_soon()
         self._gone = self._source_ended = True

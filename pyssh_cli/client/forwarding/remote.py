@@ -14,7 +14,7 @@ from pyssh_cli.client.forwarding.relay import Relay
 from pyssh_cli.client.forwarding.socks import NOT_ALLOWED, Handshake, Malformed, reply_for
 from pyssh_cli.config.forwards import Forward
 from pyssh_cli.errors import WireError
-from pyssh_cli.log import printable
+from pyssh_cli.log import DEBUG1, printable
 from pyssh_cli.net.dial import dial_tcp, dial_unix
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.wire import Reader, text, uint32
@@ -37,7 +37,7 @@ class RemoteForward:
         self._context = context
         self._settled = settled
         self.forward = forward
-        self.host = _asked_host(forward.listen_host)
+        self.host = asked_host(forward.listen_host)
         """The address as it was asked for, which is how the server names the listener."""
         self.port = forward.listen_port
         """The port, the allocated one once it is known."""
@@ -69,9 +69,11 @@ class RemoteForward:
 
     def _on_answer(self, success: bool, fields: bytes) -> None:
         f, log = self.forward, self._context.log
+        place = f.listen_host if f.listen_path is None else f.listen_path
+        port = f.listen_port if f.listen_path is None else -2
         log.debug1(
             f"remote forward {'success' if success else 'failure'} for: listen"
-            f" {f.listen_path or f'{f.listen_host or str()}:{f.listen_port}'}, connect {self.target()}"
+            f" {'' if place is None else f'{place}:'}{port}, connect {self.target()}"
         )
         if success and f.listen_path is None and not self.port:
             try:
@@ -100,6 +102,8 @@ class RemoteForward:
     def open(self, request: ch.OpenRequested) -> None:
         """Connect from here, and accept the channel when that worked."""
         context, f = self._context, self.forward
+        if context.log.enabled(DEBUG1):
+            context.log.debug1(_who_connects(request))
         connection = context.connection  # there may be another when this has come to an end
         if f.socks:
             _SocksChannel(context, request)
@@ -108,8 +112,7 @@ class RemoteForward:
 
         def done(sock: socket.socket | None, error: OSError | None) -> None:
             if sock is None:
-                reason = (error.strerror or str(error)) if error else "no address"
-                context.log.error(f"connect_to {name}: failed: {reason}")
+                reason = _why_not(context, f.host, name, error)
                 connection.refuse_channel(request, _CONNECT_FAILED, reason)
                 connection.flush_soon()
                 return
@@ -134,7 +137,17 @@ def _dial(
         dial_tcp(context.loop, context.resolver, host, port, context.options.address_family, done)
 
 
-def _asked_host(listen_host: str | None) -> str:
+def _why_not(context: Context, host: str | None, name: str, error: OSError | None) -> str:
+    """Tell why a place cannot be connected to, in ssh's words; returns the reason alone."""
+    reason = (error.strerror or str(error)) if error else "no address"
+    if isinstance(error, socket.gaierror):
+        context.log.error(f"connect_to {host}: unknown host ({reason})")
+    else:
+        context.log.error(f"connect_to {name}: failed: {reason}")
+    return reason
+
+
+def asked_host(listen_host: str | None) -> str:
     """What the server is asked for (RFC 4254 section 7.1): "" is all addresses, "localhost" the loopback's."""
     if listen_host is None:
         return "localhost"
@@ -151,9 +164,21 @@ def find(forwards: list[RemoteForward], request: ch.OpenRequested) -> RemoteForw
         path = reader.text()
         return next((one for one in forwards if one.stands and one.path == path), None)
     host, port = reader.text(), reader.uint32()
+    reader.text()  # where the connection comes from
+    reader.uint32()
     fitting = [one for one in forwards if one.stands and one.path is None and one.port == port]
     exact = next((one for one in fitting if one.host == host), None)
     return exact or (fitting[0] if len(fitting) == 1 else None)
+
+
+def _who_connects(request: ch.OpenRequested) -> str:
+    """What `request` says of the listener and of who has connected to it, in ssh's words; `find` has read it."""
+    reader = Reader(request.fields)
+    if request.kind == STREAMLOCAL:
+        return f"client_request_forwarded_streamlocal: request: {printable(reader.text())}"
+    listens = f"listen {printable(reader.text())} port {reader.uint32()}"
+    originator = f"originator {printable(reader.text())} port {reader.uint32()}"
+    return f"client_request_forwarded_tcpip: {listens}, {originator}"
 
 
 def refuse_unknown(context: Context, request: ch.OpenRequested) -> None:
@@ -228,8 +253,7 @@ class _SocksChannel:
 
         def done(sock: socket.socket | None, error: OSError | None) -> None:
             if sock is None:
-                reason = (error.strerror or str(error)) if error else "no address"
-                context.log.error(f"connect_to {name}: failed: {reason}")
+                reason = _why_not(context, printable(host), name, error)
                 self._deny(reply_for(_CONNECT_FAILED, reason))
                 return
             self._relay.say(self._handshake.granted())

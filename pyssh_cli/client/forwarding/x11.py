@@ -321,6 +321,7 @@ class X11Forwarding:
         timer = self._context.loop.call_at(monotonic() + SETUP_SECONDS, partial(self._on_silence, relay))
         relay.inspect = partial(self._inspect, relay)
         relay.ended = timer.cancel
+        relay.lingers = 0.0  # the program has gone: no matter what the display would still tell it
         relay.accept(request)
         relay.connect(sock)
 
