@@ -69,6 +69,10 @@ class AgentError(PysshError):
     """The agent cannot be reached, refused, or answered nonsense."""
 
 
+class NoAgent(AgentError):
+    """Nobody listens where the agent should be."""
+
+
 class HostKeyError(PysshError):
     """The host's key is not to be trusted: unknown, changed, revoked, or its signature is wrong."""
 

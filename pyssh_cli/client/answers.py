@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pyssh_cli.client.authenticate import REFUSED
+from pyssh_cli.client.outcomes import REFUSED, Attempts, Outcome
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import AuthenticationError
 from pyssh_cli.log import Log
@@ -23,9 +23,9 @@ MAX_ROUNDS = 100
 MAX_PASSWORD_CHANGES = 16
 """New passwords that a server may turn down."""
 
-UNASKED = "nowhere to ask for it"
-ASKED_NOTHING = "the server asked nothing"
-NOT_ASKED_AGAIN = "refused without another question"
+UNASKED = Outcome("nowhere to ask for it", "nobody to ask")
+ASKED_NOTHING = Outcome("the server asked nothing")
+NOT_ASKED_AGAIN = Outcome("refused without another question", "refused: account")
 """What came of a password, or of answers: OpenSSH asks again, but not where it is the account that it refuses."""
 
 
@@ -33,8 +33,7 @@ class Answers:
     """Asks the person, by `questions`, and sends what is answered.
 
     `accounts` tells that a server which asks no more has nothing against the answers, but against the account:
-    OpenSSH's, with PAM. `attempt` is told what is tried, `note` what came of it (and of what, where nothing was
-    sent), and `show` what the server says to the person.
+    OpenSSH's, with PAM. `attempts` keeps what is tried; `show` is told what the server says to the person.
     """
 
     def __init__(
@@ -43,10 +42,9 @@ class Answers:
         log: Log,
         questions: Questions,
         auth: ua.UserAuth,
+        attempts: Attempts,
         *,
         accounts: bool,
-        attempt: Callable[[str], None],
-        note: Callable[[str, str], None],
         show: Callable[[str], None],
     ) -> None:
         self._options = options
@@ -54,8 +52,7 @@ class Answers:
         self._questions = questions
         self._auth = auth
         self._accounts = accounts
-        self._attempt = attempt
-        self._note = note
+        self._attempts = attempts
         self._show = show
         self._person = f"{options.user}@{options.hostname}"
         self._asker = f"{options.user}@{options.host_key_alias or options.hostname}"
@@ -75,7 +72,7 @@ class Answers:
         """The server has taken a proof and wants more: all may be tried again."""
         self._password_tries = self._interactive_tries = 0
 
-    def outcome(self, method: str) -> str:
+    def outcome(self, method: str) -> Outcome:
         """What came of the last attempt, which was refused."""
         if method != "keyboard-interactive":
             return REFUSED
@@ -100,9 +97,9 @@ class Answers:
         self._password_tries += 1
         password = self._questions.ask_secret(f"{self._asker}'s password: ")
         if password is None:
-            self._note(UNASKED if self._questions.unasked else "no answer", "password")
+            self._attempts.fail("password", UNASKED if self._questions.unasked else Outcome("no answer"))
             return False
-        self._attempt("password")
+        self._attempts.begin("password")
         self._auth.password(password)
         return True
 
@@ -112,7 +109,7 @@ class Answers:
         self._password_changes += 1
         if self._password_changes > MAX_PASSWORD_CHANGES:
             raise AuthenticationError(f"{self._person}: the server is content with no new password")
-        self._note("expired", "")
+        self._attempts.end(Outcome("expired"))
         old = self._questions.ask_secret(f"Enter {self._asker}'s old password: ")
         while old is not None:
             new = self._questions.ask_secret(f"Enter {self._asker}'s new password: ")
@@ -120,7 +117,7 @@ class Answers:
             if new is None or again is None:
                 break
             if new == again:
-                self._attempt("new password")
+                self._attempts.begin("new password")
                 self._auth.password(old, new)
                 return True
             self._log.error("Mismatch; try again, EOF to quit.")
@@ -136,7 +133,7 @@ class Answers:
             return False
         self._interactive_tries += 1
         self._asked_now = False
-        self._attempt("keyboard-interactive")
+        self._attempts.begin("keyboard-interactive")
         self._auth.keyboard_interactive(self._options.kbd_interactive_devices)
         return True
 

@@ -16,6 +16,7 @@ from pyssh_cli.log import Log
 
 if TYPE_CHECKING:
     from pyssh_cli.client.agent_link import AgentLink, KeyAdder
+    from pyssh_cli.client.outcomes import Kind
     from pyssh_cli.config.options import Options
     from pyssh_cli.terminal.questions import Questions
 
@@ -25,6 +26,14 @@ Source = Literal["file", "agent", "certificate", "token"]
 
 SK_VERIFICATION = 0x04
 """The flag of a security key that wants a PIN for each signature (OpenSSH's PROTOCOL.u2f)."""
+
+
+class UnfitKey(KeyFileError):
+    """A key, or where keys are kept, that cannot be used here; by the `kind` of it is known what helps."""
+
+    def __init__(self, message: str, kind: Kind) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class Candidate:
@@ -81,10 +90,12 @@ class Candidate:
 
 
 class Unusable(Candidate):
-    """A file that was named and is no key; `rank` and `line` are what is said when its turn comes."""
+    """A file that was named and is no key, or is not even `present`; `rank` and `line` are what is said when its
+    turn comes."""
 
-    def __init__(self, name: str, explicit: bool, log: Log, rank: int, line: str) -> None:
+    def __init__(self, name: str, explicit: bool, log: Log, rank: int, line: str, *, present: bool) -> None:
         super().__init__(name, None, explicit)
+        self.present = present
         self._log = log
         self._rank = rank
         self.problem = line
@@ -208,7 +219,8 @@ class FileCandidate(Candidate):
         if self.public is not None and key.public != self.public:
             raise KeyFileError(f"private key {self.name} contents do not match public")
         if key.public.is_smaller_rsa_than(self._options.required_rsa_size):
-            raise KeyFileError(f"Skipping key {self.name}: Invalid key length (see RequiredRSASize)")
+            line = f"Skipping key {self.name}: Invalid key length (see RequiredRSASize)"
+            raise UnfitKey(line, "too short")
         if key.security_key and not self._options.security_key_provider:
             raise KeyFileError(
                 f'key "{self.name}" is an authenticator-hosted key, but no provider specified'

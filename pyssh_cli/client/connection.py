@@ -2,7 +2,8 @@
 
 The order of things, with as few round trips as the protocol allows: version and KEXINIT leave together; when the
 server's key exchange reply has been judged, NEWKEYS, the service request, the first proof of the user and the
-channel all leave together. Each of them may be refused, and is then done again in the ordinary order.
+channel all leave together. Each of them may be refused, and is then done again in the ordinary order. `handshake`
+knows when.
 
 What sessions and forwards use of a connection is described in `owners`.
 """
@@ -15,8 +16,9 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from pyssh_cli import __version__
-from pyssh_cli.client.link import Carrier, Link
-from pyssh_cli.client.owners import Answered, ChannelOwner, MainOwner, Opener, Owners
+from pyssh_cli.client.handshake import Handshake
+from pyssh_cli.client.link import Carrier, Link, acknowledger
+from pyssh_cli.client.owners import Answered, ChannelOwner, Doorkeeper, MainOwner, Owners
 from pyssh_cli.client.round_trip import KEEP_ALIVE, RoundTrip
 from pyssh_cli.client.service_class import ServiceClass
 from pyssh_cli.client.trust import HostTrust
@@ -33,18 +35,15 @@ from pyssh_cli.log import Log, printable
 from pyssh_cli.net.loop import Loop, Timer
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.protocol import messages as m
-from pyssh_cli.protocol.kex import KEX
 from pyssh_cli.protocol.key_exchange import Offer
-from pyssh_cli.protocol.transport import HostKeyOffered, KeysTaken, Pong, State, Transport
-from pyssh_cli.protocol.version import is_openssh
+from pyssh_cli.protocol.transport import HostKeyOffered, KeysTaken, Pong, Transport
 from pyssh_cli.terminal.questions import Questions
 
 if TYPE_CHECKING:
-    from pyssh_cli.client.authenticate import Authenticator
     from pyssh_cli.client.forwarding.manager import Forwards
     from pyssh_cli.client.forwarding.tun import Tunnel
     from pyssh_cli.client.forwarding.x11 import X11Forwarding
-    from pyssh_cli.client.idle import IdleTimeouts
+    from pyssh_cli.client.keep_alive import KeepAlive
     from pyssh_cli.client.update_host_keys import UpdateHostKeys
 
 
@@ -52,13 +51,6 @@ STDERR = 2
 
 MAX_SOFTWARE = 255 - len("SSH-2.0-\r\n")
 """Bytes of a version line that are ours to choose (RFC 4253 section 4.2)."""
-
-MAX_CHANNELS = 65536
-"""Channels at once, those among them that wait for our answer, above which the server is let open no more: as many
-as there are ports."""
-
-_NEVER_UNASKED = {"auth-agent@openssh.com": "agent", "agent-connect": "agent", "x11": "X11"}
-"""Kinds of channel that an honest server asks for only when they were offered to it."""
 
 
 class Connection:
@@ -68,7 +60,6 @@ class Connection:
         self._options = options
         self._log = log
         self._loop = loop
-        self._carrier = carrier
         self.socket = carrier.socket
         self.peer = carrier.peer
         self.since = monotonic()
@@ -80,12 +71,17 @@ class Connection:
         )
         self.transport = Transport(self.offer, _software(options), log.say)
         self.transport.set_rekey_limit(*options.rekey_limit)
+        self.handshake = Handshake(options, log, questions, self.transport, self._trust, carrier)
         self.channels = ch.Channels(self.transport.send)
         self.round_trip = RoundTrip(self.transport, self.channels)
         self.service_class = ServiceClass(self.socket, options.ip_qos, log)
-        self._idle: IdleTimeouts | None = None
+        self._owners = Owners()
+        self._doors = doors = Doorkeeper(log, loop, self.channels, self._owners, self.service_class)
+        self.openers, self.open_channel = doors.openers, doors.open
+        self.accept_channel, self.refuse_channel = doors.accept, doors.refuse
+        self.draining: set[ChannelOwner] = set()
+        """Owners whose channel is closed, but who are still writing what came."""
         self.owner: MainOwner | None = None
-        self.openers: dict[str, Opener] = {}
         self.when_authenticated: list[Callable[[], None]] = []
         self.say_lost: Callable[[str], None] = log.error
         """Told in a line when a connection that stood has ended, however much its owners had still to do."""
@@ -94,22 +90,16 @@ class Connection:
         self._forwards: Forwards | None = None
         self.tunnel: Tunnel | None = None
         self.x11: X11Forwarding | None = None
-        self.draining: set[ChannelOwner] = set()
-        """Owners whose channel is closed, but who are still writing what came."""
-        self._owners = Owners()
-        self._unanswered = 0  # channels that the server wants to open, and has not been told of yet
         self._flush_due = False
-        self._authenticator: Authenticator | None = None
         self._host_keys: UpdateHostKeys | None = None
-        self._keys_judged = False
         self.authenticated = False
         self._rekey_timer: Timer | None = None
-        self._alive_timer: Timer | None = None
-        self._last_heard = 0.0
-        self._alive_unanswered = 0
+        self._alive: KeepAlive | None = None
+        self.last_heard = 0.0
+        """When the server said something last, on the clock of `monotonic`."""
         self._said_goodbye = False
         self._closed = False
-        self._acknowledge = _acknowledger(carrier)
+        self._acknowledge = acknowledger(carrier)
         self._link = Link(loop, carrier, self.transport, self._process, self._on_end, self._on_room)
         self.flush = self._link.flush
 
@@ -119,42 +109,6 @@ class Connection:
         self.flush()
 
     # What owners of channels use (see `owners`) ----------------------------------------------------------------
-
-    def open_channel(
-        self,
-        kind: str,
-        fields: bytes,
-        owner: ChannelOwner,
-        window: int = ch.INITIAL_WINDOW,
-        max_window: int = ch.MAX_WINDOW,
-    ) -> ch.Channel:
-        """Ask for a channel of this kind; `window` is how much of it may come before anything is consumed, and
-        `max_window` how much that may become."""
-        channel = self.channels.open(kind, fields, window, max_window)
-        self._own(channel, owner)
-        return channel
-
-    def _own(self, channel: ch.Channel, owner: ChannelOwner) -> None:
-        if not self._owners.add(channel, owner):
-            self._loop.call_soon(owner.connection_ended)
-
-    def accept_channel(
-        self, request: ch.OpenRequested, owner: ChannelOwner, window: int = ch.INITIAL_WINDOW
-    ) -> ch.Channel:
-        """Confirm a channel that the server asks for. Outside its opener, `flush_soon` must follow."""
-        self._unanswered -= 1
-        self.channels.now = monotonic()
-        channel = self.channels.accept(request, window)
-        self._own(channel, owner)
-        if self._idle:
-            self._idle.add(channel)
-        self.service_class.consider(channel)
-        return channel
-
-    def refuse_channel(self, request: ch.OpenRequested, reason: int, why: str) -> None:
-        """Refuse it, with a reason code of RFC 4254 section 5.1. Likewise."""
-        self._unanswered -= 1
-        self.channels.refuse(request, reason, why)
 
     def global_request(self, name: str, fields: bytes = b"", answered: Answered | None = None) -> None:
         """Send a global request, which wants a reply if there is someone to hear it."""
@@ -208,32 +162,24 @@ class Connection:
 
     def _on_end(self, error: OSError | None) -> None:
         """The socket delivers no more. Raises NetworkError if that is too early."""
-        if self._is_over():
+        if self.is_over():
             return
+        if not self.authenticated or not self.owner:
+            raise self.handshake.hung_up(error)
         host = self._options.hostname
-        from pyssh_cli.client import hints
+        told = f"Connection to {host} closed by remote host."
+        if error:
+            from pyssh_cli.client.hints import lost
 
-        if self.authenticated and self.owner:
-            told = f"Connection to {host} closed by remote host."
-            if error:
-                silence = monotonic() - self._last_heard
-                hint = hints.lost(error, silence, self._options.server_alive_interval)
-                told = f"Read from remote host {host}: {error.strerror}{hint}"
-            self.say_lost(told)
-            self.owner.connection_ended()
-            self._owners.connection_ended()
-            for one in tuple(self.draining):  # whoever does not read now cannot hold up the news
-                one.connection_ended()
-            return
-        stage = self._stage()
-        if stage == "banner":
-            hint = hints.in_place_of_a_version(self.transport.lines_before_version, self._carrier.hint)
-        else:
-            clue = self._authenticator.clue() if self._authenticator else ""
-            hint = hints.closed_in(stage, self._options.user, self.socket, clue, monotonic() - self.since)
-        raise NetworkError(hints.hung_up(self.peer, error, stage, hint))
+            hint = lost(error, monotonic() - self.last_heard, self._options.server_alive_interval)
+            told = f"Read from remote host {host}: {error.strerror}{hint}"
+        self.say_lost(told)
+        self.owner.connection_ended()
+        self._owners.connection_ended()
+        for one in tuple(self.draining):  # whoever does not read now cannot hold up the news
+            one.connection_ended()
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether nothing is lost with the connection any more."""
         return self.owner is not None and self.owner.is_over() and not self._owners.others(self.owner)
 
@@ -241,17 +187,16 @@ class Connection:
 
     def _process(self) -> None:
         """Deal with all that has arrived, then with what follows from it."""
-        self.channels.now = self._last_heard = monotonic()
-        self._alive_unanswered = 0
+        self.channels.now = self.last_heard = monotonic()
         try:
             self._dispatch()
         except (PeerDisconnected, ProtocolError) as error:
             self._owners.batch_done()  # what came before counts
-            if self._is_over():
+            if self.is_over():
                 self._link.stop()
                 return
             raise self._told(error) from None
-        if self._keys_judged and not self.authenticated:
+        if not self.authenticated and self.handshake.keys_judged:
             self._authenticate()
         self._owners.batch_done()
         self._rekey_if_due()
@@ -259,7 +204,13 @@ class Connection:
         if self._acknowledge and self._owners.others(self.owner):
             self._acknowledge()
         if not self.authenticated:
-            self._last_heard = monotonic()  # a person may have thought about an answer meanwhile
+            self.last_heard = monotonic()  # a person may have thought about an answer meanwhile
+            self._watch_for_silence()
+
+    def _authenticate(self) -> None:
+        """Begin with the user, or go on with what has waited for what has arrived now."""
+        if self.handshake.authenticate() and self.may_open_early and self.owner:
+            self.owner.open_early()
 
     def _dispatch(self) -> None:
         while (event := self.transport.next_event()) is not None:
@@ -275,8 +226,8 @@ class Connection:
     def _told(self, error: PeerDisconnected | ProtocolError) -> PysshError:
         """The error in words for the person; the server is told as well, if it is to know."""
         if isinstance(error, PeerDisconnected):
-            if self._authenticator and not self.authenticated:
-                self._authenticator.disconnected(str(error))
+            if not self.authenticated:
+                self.handshake.disconnected(str(error))
             text = f"Received disconnect from {self.peer}:{error.reason}: {printable(str(error))}"
             return PeerDisconnected(text, error.reason)
         if isinstance(error, NegotiationError):
@@ -285,7 +236,7 @@ class Connection:
             self._say_goodbye(error.reason, "no algorithm in common")
             return NegotiationError(f"Unable to negotiate with {self.peer}: {error}{no_algorithm(error)}")
         self._say_goodbye(error.reason, str(error))
-        if self.transport.state is State.VERSION:
+        if self.handshake.in_version:
             what = str(error)
             text = f"banner exchange: Connection to {self.peer}: invalid format ({what[:1].lower()}{what[1:]})"
             return ProtocolError(text, error.reason)
@@ -293,51 +244,10 @@ class Connection:
 
     def _on_host_key(self, offered: HostKeyOffered) -> None:
         try:
-            self._trust.judge(offered)
+            self.handshake.judge(offered)
         except HostKeyError:
             self._say_goodbye(m.DISCONNECT_HOST_KEY_NOT_VERIFIABLE, "host key not verifiable")
             raise
-        self.transport.accept_host_key()
-        if not self._keys_judged:
-            self._warn_of_weak_crypto()
-        self._keys_judged = True
-
-    def _warn_of_weak_crypto(self) -> None:
-        """WarnWeakCrypto: of a key exchange that a quantum computer could undo, once a connection."""
-        agreed = self.transport.agreement_we_send_by
-        if self._options.warn_weak_crypto == "yes" and agreed and not KEX[agreed.kex].post_quantum:
-            from pyssh_cli.client.host_key_warnings import NOT_POST_QUANTUM
-
-            self._log.info(NOT_POST_QUANTUM)
-
-    def _authenticate(self) -> None:
-        """Begin, or go on with what has waited for what has arrived now."""
-        if self._authenticator is None:
-            from pyssh_cli.client.authenticate import Authenticator
-
-            self._authenticator = Authenticator(
-                self._options,
-                self._log,
-                self._questions,
-                self.transport,
-                unsafe=self._trust.unsafe,
-                sock=self.socket,
-            )
-            self._keep_alive()
-        if self._authenticator.start() and self._takes_early_channels() and self.owner:
-            self.owner.open_early()
-
-    def _takes_early_channels(self) -> bool:
-        """Whether the server deals with requests strictly in order, and passes over what comes too early.
-
-        OpenSSH does both. Dropbear hangs up on a channel request that a refused key leaves too early, and
-        AsyncSSH looks at the next message while it is still checking a key; nothing is known of others. With
-        delayed compression, what is sent before success and read after it would be taken for compressed.
-        """
-        agreement = self.transport.agreement_we_send_by
-        if not self.may_open_early or agreement is None or agreement.compression_c2s != "none":
-            return False
-        return is_openssh(self.transport.server_version)
 
     def _on_payload(self, payload: memoryview) -> None:
         number = payload[0]
@@ -354,18 +264,14 @@ class Connection:
                 # RFC 4252 section 5.1: requests after success are ignored; so are late answers to ours.
                 self._log.debug2(f"ignoring {m.name_of(number)} after authentication")
             return
-        if number >= m.GLOBAL_REQUEST or self._authenticator is None:
-            raise ProtocolError(f"Unexpected {m.name_of(number)} before user authentication is done")
-        if self._authenticator.receive(payload):
+        if self.handshake.receive(payload):
             self.authenticated = True
-            self._authenticator = None
-            self.transport.authenticated()
             self._watch_for_idle()
             for callback in self.when_authenticated:
                 callback()
             if self.owner:
                 self.owner.authenticated()
-        elif number == m.USERAUTH_FAILURE and self.owner and not self._authenticator.goes_on:
+        elif self.owner and self.handshake.has_refused(payload):
             self.owner.early_open_refused()
 
     def _on_channel_event(self, event: ch.Event) -> None:
@@ -376,7 +282,7 @@ class Connection:
             if event.want_reply:
                 self.channels.reply_global(False)
         elif isinstance(event, ch.OpenRequested):
-            self._on_open_requested(event)
+            self._doors.on_open_requested(event)
         elif isinstance(event, ch.RequestAnswered) and event.channel is None:
             if event.name == KEEP_ALIVE:
                 self.round_trip.on_keep_alive_answered()
@@ -389,86 +295,41 @@ class Connection:
             assert channel is not None
             self._owners.tell(event, channel)
             if isinstance(event, ch.Opened):
-                self.service_class.consider(channel)
-                if self._idle:
-                    self._idle.add(channel)
+                self._doors.opened(channel)
             elif isinstance(event, ch.Closed):
-                self.service_class.consider(channel)
-
-    def _on_open_requested(self, request: ch.OpenRequested) -> None:
-        self._log.debug1(
-            f"client_input_channel_open: ctype {request.kind} rchan {request.remote_id} win {request.window}"
-            f" max {request.max_packet}"
-        )
-        opener = self.openers.get(request.kind)
-        if opener is None:
-            what = _NEVER_UNASKED.get(request.kind)
-            if what:
-                self._log.error(f"Warning: ssh server tried {what} forwarding.")
-                self._log.error("Warning: this is probably a break-in attempt by a malicious server.")
-            kind = printable(request.kind)
-            self._log.debug1(f"the server asks for a channel {kind}, which was not offered to it")
-            self.channels.refuse(request, 1, "not asked for")
-        elif len(self.channels) + self._unanswered >= MAX_CHANNELS:
-            self.channels.refuse(request, 4, "too many channels")
-        else:
-            self._unanswered += 1
-            opener(request)
+                self._doors.closed(channel)
 
     def _on_host_keys(self, request: ch.GlobalRequest) -> None:
         """The server may tell its host keys, once: what comes of it is UpdateHostKeys'."""
-        from pyssh_cli.client.update_host_keys import HOST_KEYS, PROVE, UpdateHostKeys
-
-        def prove(keys: bytes) -> None:
-            self.global_request(PROVE, keys, self._on_host_keys_proved)
+        from pyssh_cli.client.update_host_keys import HOST_KEYS, UpdateHostKeys
 
         if self._host_keys is None and request.name == HOST_KEYS:
             self._host_keys = UpdateHostKeys(
-                self._options, self._log, self._questions, self._trust, self.transport.session_id, prove
+                self._options,
+                self._log,
+                self._questions,
+                self._trust,
+                self.transport.session_id,
+                self.global_request,
             )
             self._host_keys.server_has(request.fields)
 
-    def _on_host_keys_proved(self, success: bool, fields: bytes) -> None:
-        assert self._host_keys is not None
-        self._host_keys.server_proves(success, fields)
-
     # Time -------------------------------------------------------------------------------------------------------
 
-    def _keep_alive(self) -> None:
-        """ServerAliveInterval and ServerAliveCountMax (ssh_config(5))."""
-        interval = self._options.server_alive_interval
-        if interval > 0:
-            self._alive_timer = self._loop.call_at(monotonic() + interval, self._on_alive_due)
+    def _watch_for_silence(self) -> None:
+        """ServerAliveInterval (ssh_config(5)), once the host is the right one."""
+        if self._options.server_alive_interval > 0 and self._alive is None and self.handshake.keys_judged:
+            from pyssh_cli.client.keep_alive import KeepAlive
 
-    def _on_alive_due(self) -> None:
-        if self._closed or self._is_over():
-            return
-        interval = self._options.server_alive_interval
-        if not self.authenticated:  # nothing may be asked yet: a silence of the whole length is the end
-            interval *= self._options.server_alive_count_max
-            if monotonic() >= self._last_heard + interval:
-                raise NetworkError(f"Connection to {self.peer} timed out")
-        due = self._last_heard + interval
-        if not self._alive_unanswered and monotonic() < due:  # it has said something since
-            self._alive_timer = self._loop.call_at(due, self._on_alive_due)
-            return
-        if self._alive_unanswered >= self._options.server_alive_count_max:
-            asked = self._alive_unanswered
-            were = "keep-alive message was" if asked == 1 else "keep-alive messages were"
-            raise NetworkError(
-                f"Timeout, server {self._options.hostname} not responding ({asked} {were} not answered)."
-            )
-        self._alive_unanswered += 1
-        self.round_trip.keep_alive()
-        self.flush()
-        self._alive_timer = self._loop.call_at(monotonic() + interval, self._on_alive_due)
+            self._alive = KeepAlive(self._options, self._loop, self)
 
     def _watch_for_idle(self) -> None:
         """ChannelTimeout (ssh_config(5))."""
         if self._options.channel_timeouts:
             from pyssh_cli.client.idle import IdleTimeouts
 
-            self._idle = IdleTimeouts(self._loop, self.channels, self._options.channel_timeouts, self._on_idle)
+            rules = self._options.channel_timeouts
+            self._doors.idle = IdleTimeouts(self._loop, self.channels, rules, self._on_idle)
 
     def _on_idle(self, channel: ch.Channel, seconds: int) -> None:
         owner = self._owners.of(channel)
@@ -496,28 +357,6 @@ class Connection:
             if deadline is not None and monotonic() >= deadline:
                 raise NetworkError(what())
             self._loop.run_once(deadline)
-
-    def is_authenticated(self) -> bool:
-        """Whether the server has let the user in."""
-        return self.authenticated
-
-    def keys_judged(self) -> bool:
-        """Whether the first key exchange has come so far that ConnectTimeout is met."""
-        return self._keys_judged
-
-    def timeout_message(self) -> str:
-        """What ConnectTimeout says when it has run out on the established TCP connection."""
-        from pyssh_cli.client.hints import in_place_of_a_version, stuck
-
-        stage = self._stage()
-        hint = in_place_of_a_version(self.transport.lines_before_version, stuck(stage, self.socket))
-        return f"Connection timed out during {stage} exchange\nConnection to {self.peer} timed out{hint}"
-
-    def _stage(self) -> str:
-        """What the handshake is at: the "banner" or "key" exchange, in ssh's words, or "authentication"."""
-        if self._keys_judged:
-            return "authentication"
-        return "banner" if self.transport.state is State.VERSION else "key"
 
     # The end ----------------------------------------------------------------------------------------------------
 
@@ -552,11 +391,13 @@ class Connection:
         if self._closed:
             return
         self._closed = True
-        for timer in (self._alive_timer, self._rekey_timer):
-            if timer:
-                timer.cancel()  # a loop that goes on would keep us, with all our buffers, until it is due
-        if self._idle:
-            self._idle.stop()
+        # A loop that goes on would keep us, with all our buffers, until a timer is due.
+        if self._rekey_timer:
+            self._rekey_timer.cancel()
+        if self._alive:
+            self._alive.stop()
+        if self._doors.idle:
+            self._doors.idle.stop()
         if self._forwards:
             self._forwards.close()
         if self.tunnel:
@@ -574,25 +415,3 @@ def _software(options: Options) -> str:
     if not software.isprintable() or len(software.encode("utf-8", "replace")) > MAX_SOFTWARE:
         raise PysshError("VersionAddendum does not fit into a version line: it is too long, or not all printable")
     return software
-
-
-def _acknowledger(carrier: Carrier) -> Callable[[], None] | None:
-    """What has the kernel acknowledge what has come so far, where it can be told to; None where not.
-
-    For forwarded connections: sshd sends the last bytes of one and its end as two packets, the second of which
-    waits in the server's kernel (Nagle's algorithm) until the first is acknowledged; ours puts that off for 40 ms.
-    """
-    import socket
-
-    sock: socket.socket | None = getattr(carrier, "socket", None)
-    option = getattr(socket, "TCP_QUICKACK", None)
-    if sock is None or option is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
-        return None
-
-    def acknowledge() -> None:
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, option, 1)
-        except OSError:  # the connection is gone; whoever reads it will see
-            pass
-
-    return acknowledge

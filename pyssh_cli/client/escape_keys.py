@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pyssh_cli.client.command_line import CommandLine, ForwardControl
     from pyssh_cli.client.connection_info import ChannelList
+    from pyssh_cli.client.keyboard import Keyboard
     from pyssh_cli.client.session import Session
 
 STDERR = 2
@@ -31,10 +32,11 @@ END_OF_INPUT = b"\x04"
 
 
 class EscapeKeys:
-    """Does what escape keys ask for in one session."""
+    """Does what escape keys ask for in one session, whose keys come from `keyboard`."""
 
-    def __init__(self, session: Session, escape_char: int) -> None:
+    def __init__(self, session: Session, keyboard: Keyboard, escape_char: int) -> None:
         self._session = session
+        self._keyboard = keyboard
         self._escape_char = escape_char
         self._channel_list: ChannelList | None = None
         self._command_line: CommandLine | None = None
@@ -115,7 +117,7 @@ class EscapeKeys:
         from pyssh_cli.client.background import detach
 
         detach(session.loop)
-        session.send_last(END_OF_INPUT)
+        self._keyboard.send_last(END_OF_INPUT)
 
     def _open_command_line(self, _keys: str) -> None:
         session = self._session
@@ -142,7 +144,7 @@ class EscapeKeys:
             if was_raw:
                 session.raw.enter()
         if typed_ahead:
-            session.loop.call_soon(lambda: session.typed(typed_ahead))
+            session.loop.call_soon(lambda: self._keyboard.typed(typed_ahead))
         session.window_changed()  # it may have changed meanwhile, unheard
         session.connection.flush()
 

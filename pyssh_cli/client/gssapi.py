@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from pyssh_cli.client.outcomes import Kind, Outcome
 from pyssh_cli.config.options import Options
 from pyssh_cli.log import Log
 from pyssh_cli.protocol import userauth as ua
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 _KERBEROS = "1.2.840.113554.1.2.2"
 _SPNEGO = "1.3.6.1.5.5.2"
 """The mechanism that negotiates mechanisms; RFC 4462 section 3.2 forbids it here."""
+
+NO_PACKAGE = Outcome("the Python package gssapi is not installed", "no GSSAPI package")
+"""Why GSSAPI is passed over without its library."""
 
 _OID_TAG = 6
 _MAX_OID = 127
@@ -68,8 +72,8 @@ def _names_other_cache(paths: Iterable[str]) -> bool:
 class Gssapi:
     """gssapi-with-mic on one connection: one mechanism after the other, Kerberos first.
 
-    `attempt()` begins, and what the server then says goes to `receive()`. `problem` tells why an attempt came to
-    nothing. With `delegate`, the server is given the person's tickets (GSSAPIDelegateCredentials).
+    `attempt()` begins, and what the server then says goes to `receive()`. `problem` tells why nothing was tried.
+    With `delegate`, the server is given the person's tickets (GSSAPIDelegateCredentials).
     """
 
     def __init__(
@@ -93,11 +97,11 @@ class Gssapi:
         self._mechanism = b""
         self._context: Any = None
         self._first_token = b""
-        self.problem = ""
+        self.problem: Outcome | None = None
 
     def attempt(self) -> bool:
         """Ask for the next mechanism that has credentials; False when there is none."""
-        self.problem = ""
+        self.problem = None
         if self._mechanisms is None:
             self._mechanisms = self._gather()
         while self._mechanisms:
@@ -109,7 +113,7 @@ class Gssapi:
                 self._context = self._new_context(mechanism)
                 self._first_token = self._context.step() or b""
             except (self._library.exceptions.GSSError, UnicodeError) as error:  # a name may be no UTF-8
-                self.problem = self.problem or f"not tried: {reason_of(error)}"  # Kerberos's, which comes first
+                self.problem = self.problem or reason_of(error)  # Kerberos's, which comes first
                 self._log.debug1(f"GSSAPI: {_words(error)}")
                 continue
             self._mechanism = bytes((_OID_TAG, len(elements))) + elements
@@ -124,13 +128,13 @@ class Gssapi:
             import gssapi.exceptions
         except ImportError as error:  # not there, or the Kerberos library that it is built on is not
             self._log.debug1(f"GSSAPI is passed over: {error} (it is a Python package, and pyssh's extra)")
-            self.problem = "not tried: the Python package gssapi is not installed"
+            self.problem = NO_PACKAGE
             return []
         self._library = gssapi
         try:
             found = {mechanism.dotted_form: mechanism for mechanism in gssapi.raw.indicate_mechs()}
         except gssapi.exceptions.GSSError as error:
-            self.problem = f"not tried: {reason_of(error)}"
+            self.problem = reason_of(error)
             self._log.debug1(f"GSSAPI: {_words(error)}")
             return []
         found.pop(_SPNEGO, None)
@@ -224,11 +228,21 @@ def _words(error: Any) -> str:
     return " ".join(str(error).split())
 
 
-def reason_of(error: Any) -> str:
+_SIGNS: tuple[tuple[str, Kind], ...] = (
+    ("contact any KDC", "no KDC"),
+    ("not found in Kerberos", "host unknown to the KDC"),
+    ("lock skew", "clock skew"),
+    ("expired", "expired ticket"),
+)
+"""What stands in the words of Kerberos libraries, and what is the matter then."""
+
+
+def reason_of(error: Any) -> Outcome:
     """The same without its numbers: what the mechanism says, which knows more, or else the library."""
     general, _, particular = _words(error).partition(", Minor (")
     particular = particular.partition("): ")[2]
-    return particular if particular not in {"", "Success"} else general.rpartition("): ")[2]
+    text = particular if particular not in {"", "Success"} else general.rpartition("): ")[2]
+    return Outcome(text, next((kind for sign, kind in _SIGNS if sign in text), "no ticket"))
 
 
 def name_of_peer(sock: socket.socket) -> str:

@@ -42,7 +42,8 @@ _NO_SOCKET = "the connection has no socket of its own, which ssh-keysign wants t
 
 class Hostbased:
     """hostbased on one connection, with one key of this host after the other. `sock` is the connection's socket:
-    the helper asks it for this host's name. `problem` tells why an attempt came to nothing."""
+    the helper asks it for this host's name. `problem` tells why nothing was tried; empty for
+    nothing."""
 
     def __init__(
         self, options: Options, log: Log, auth: UserAuth, session_id: bytes, sock: socket.socket | None
@@ -63,7 +64,7 @@ class Hostbased:
         if self._keys is None:
             self._keys = _public_keys(self._log)
             if not self._keys:
-                self.problem = "not tried: this host has no host keys in /etc/ssh"
+                self.problem = "this host has no host keys in /etc/ssh"
         for algorithm in self._options.hostbased_accepted_algorithms:
             found = next((pair for pair in self._keys if pair[1].type == key_type_of(algorithm)), None)
             if found is not None:
@@ -83,7 +84,7 @@ class Hostbased:
             self._auth.hostbased(algorithm, key.blob, (host, user), self._session_id, self._sign)
         except (PysshError, OSError, KeyError, ValueError) as error:
             self._log.error(f"sign using hostkey {key.type} {fingerprint} failed: {error}")
-            self.problem = f"not tried: {printable(str(error))}"
+            self.problem = printable(str(error))
             return False
         return True
 

@@ -17,11 +17,13 @@ from pyssh_cli.client.candidates import (
     Candidate,
     CertificateCandidate,
     FileCandidate,
+    UnfitKey,
     Unusable,
     is_security_key,
 )
+from pyssh_cli.client.outcomes import Kind, Outcome, Skipped
 from pyssh_cli.config.options import Identity, Options
-from pyssh_cli.errors import AgentError, KeyFileError, ProtocolError, PysshError
+from pyssh_cli.errors import AgentError, KeyFileError, NoAgent, ProtocolError, PysshError
 from pyssh_cli.keys.agent import AgentKey
 from pyssh_cli.keys.algorithms import CERTIFICATE_TYPES, KEY_ALGORITHMS, KEY_TYPES, algorithms_of, plain_type
 from pyssh_cli.keys.private import MAX_KEY_FILE_SIZE, KeyFilePermissions, peek_public, read_key_file
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from pyssh_cli.client.agent_link import AgentLink, HostProof, KeyAdder
 
 
-LEFT_OUT = "IdentitiesOnly leaves out what no IdentityFile names"
+LEFT_OUT = Outcome("IdentitiesOnly leaves out what no IdentityFile names", "left out")
 """Why keys of the agent's and of tokens' are not tried."""
 
 
@@ -44,8 +46,7 @@ class Identities:
     """Gathers the candidates of one connection: from the agent, from tokens and from files.
 
     `proof` is what the agent is bound to, if the connection has come that far, and `server` the connection's
-    socket, if it has one of its own. `skipped` has, once they are gathered, the names of keys that are not tried,
-    and why.
+    socket, if it has one of its own. `skipped` has, once they are gathered, the keys that are not tried.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Identities:
         self._link: AgentLink | None = None
         self._adder: KeyAdder | None = None
         self._candidates: list[Candidate] | None = None
-        self.skipped: list[tuple[str, str]] = []
+        self.skipped: list[Skipped] = []
 
     def candidates(self) -> list[Candidate]:
         """All keys to try, best first. Gathered once."""
@@ -122,12 +123,13 @@ class Identities:
     def _leave_out(self, count: int, whose: str) -> None:
         """Note how many keys of the agent's or of tokens' are not tried."""
         if count:
-            self.skipped.append((f"{count} of {whose} keys", LEFT_OUT))
+            self.skipped.append(Skipped(f"{count} of {whose} keys", LEFT_OUT))
 
-    def _skip(self, name: str, reason: str, line: str) -> None:
-        """Note a key that is not tried, and say so in the debug log."""
-        self.skipped.append((name, reason))
-        self._log.debug1(line)
+    def _skip(self, name: str, reason: str, kind: Kind = "other", *, line: str = "") -> None:
+        """Note a key that is not tried, and say so by `line` in the debug log."""
+        self.skipped.append(Skipped(name, Outcome(reason, kind)))
+        if line:
+            self._log.debug1(line)
 
     # The agent ---------------------------------------------------------------------------------------------------
 
@@ -137,28 +139,24 @@ class Identities:
         try:
             found = self._link.keys()
         except AgentError as error:
-            line = str(error)
-            if line.startswith("cannot connect"):  # it is not running, which is nobody's mistake
-                self._log.debug1(f"ssh_get_authentication_socket: {line}")
+            if isinstance(error, NoAgent):  # it is not running, which is nobody's mistake
+                self._log.debug1(f"ssh_get_authentication_socket: {error}")
             else:
-                self._log.info(f"Warning: {printable(line)}; none of its keys are used")
-            self.skipped.append(("agent", line))
+                self._log.info(f"Warning: {printable(str(error))}; none of its keys are used")
+            self._skip("agent", str(error), "no agent" if isinstance(error, NoAgent) else "sick agent")
             return []
         self._log.debug1(f"agent returned {len(found)} keys")
         if not found:
-            self.skipped.append(("agent", "it holds no key, or is locked"))
+            self._skip("agent", "it holds no key, or is locked", "empty agent")
         return [key for key in found if self._is_usable(key)]
 
     def _is_usable(self, key: AgentKey) -> bool:
         public = key.public
         if public.type not in KEY_TYPES and public.type not in CERTIFICATE_TYPES:
-            self._skip(key.comment, "its type is unknown", f"ignoring agent key of unknown type {public.type}")
+            line = f"ignoring agent key of unknown type {public.type}"
+            self._skip(key.comment, "its type is unknown", line=line)
             return False
-        if public.is_smaller_rsa_than(self._options.required_rsa_size):
-            reason = f"{public.bits} bits are fewer than RequiredRSASize"
-            self._skip(key.comment, reason, f"ignoring {public.type} agent key: Invalid key length")
-            return False
-        return True
+        return self._is_long_enough(key.comment, public, f"ignoring {public.type} agent key")
 
     # PKCS#11 -----------------------------------------------------------------------------------------------------
 
@@ -169,17 +167,16 @@ class Identities:
         from pyssh_cli.client.pkcs11 import token_candidates
 
         try:
-            skip = lambda name, why: self.skipped.append((name, why))  # noqa: E731
-            return token_candidates(provider, self._options, self._log, self._questions, skip)
+            return token_candidates(provider, self._options, self._log, self._questions, self.skipped)
         except PysshError as error:
             self._log.error(str(error))
-            self.skipped.append((provider, str(error).replace(f"provider {provider} is", "it is")))
+            self._skip(provider, str(error).replace(f"provider {provider} is", "it is"), _kind_of(error))
             return []
 
     def _ordered(self, files: list[Candidate]) -> list[Candidate]:
         """Files and tokens' keys in order: first those tokens' keys that a file's public half names; with
         IdentitiesOnly the others are left out."""
-        tokens = [f for f in files if f.note == " token"]
+        tokens = [f for f in files if f.source == "token"]
         if not tokens:
             return files
         named = [f.public for f in files if f not in tokens]
@@ -233,9 +230,10 @@ class Identities:
         missing = _why_missing(path)
         if missing:
             if explicit:
-                self.skipped.append((path, missing))
+                self._skip(path, missing)
             rank = INFO if explicit else DEBUG3
-            return Unusable(path, explicit, self._log, rank, f"no such identity: {path}: {missing}")
+            line = f"no such identity: {path}: {missing}"
+            return Unusable(path, explicit, self._log, rank, line, present=False)
         public = public.plain if public else None
         candidate = FileCandidate(
             path, content, public, explicit, self._options, self._log, self._questions, self._adder
@@ -245,16 +243,16 @@ class Identities:
         except PysshError as error:
             if public is None or isinstance(error, KeyFilePermissions):
                 reason = str(error).rpartition("\n")[2].removeprefix(f'Load key "{path}": ')
-                self.skipped.append((path, reason))
+                self._skip(path, reason, _kind_of(error))
             if public is None:
-                return Unusable(path, explicit, self._log, ERROR, str(error))
+                return Unusable(path, explicit, self._log, ERROR, str(error), present=True)
         return candidate
 
     def _lacks_provider(self, name: str, public: PublicKey) -> bool:
         if not is_security_key(public) or self._options.security_key_provider:
             return False
         line = f"ignoring authenticator-hosted key {name} as no SecurityKeyProvider has been specified"
-        self._skip(name, "no SecurityKeyProvider has been specified", line)
+        self._skip(name, "no SecurityKeyProvider has been specified", "no provider", line=line)
         return True
 
     def _listed_certificates(self) -> list[Candidate]:
@@ -263,7 +261,7 @@ class Identities:
             public = _load_public(path)
             self._log.debug1(f"certificate file {path} type {public.type if public else -1}")
             if public is None:
-                self.skipped.append((path, "it cannot be read, or holds no certificate"))
+                self._skip(path, "it cannot be read, or holds no certificate", "no certificate")
             elif self._is_user_certificate(path, path, public) and not self._lacks_provider(path, public):
                 found.append(Candidate(path, public, explicit=True))
         return found
@@ -271,23 +269,26 @@ class Identities:
     def _is_user_certificate(self, name: str, path: str, public: PublicKey) -> bool:
         """Whether this is a certificate that a server could take, as far as can be told here."""
         if not public.is_certificate:
-            self._skip(
-                path, "it is not a certificate", f"{path}: key {name} type {public.type} is not a certificate"
-            )
+            line = f"{path}: key {name} type {public.type} is not a certificate"
+            self._skip(path, "it is not a certificate", line=line)
             return False
-        certificate, now, reason, times = public.certificate(), time(), "", ""
+        certificate, now = public.certificate(), time()
+        kind: Kind
         if certificate.kind != "user":
-            reason = "not a user certificate"
+            kind, reason = "not a user's", "not a user certificate"
         elif now >= certificate.valid_before:
-            reason = "expired"
+            kind = reason = "expired"
         elif now < certificate.valid_after:
-            reason = "not yet valid"
-        if reason and certificate.kind == "user":
+            kind = reason = "not yet valid"
+        else:
+            return True
+        times = ""
+        if certificate.kind == "user":
             clock = strftime("%Y-%m-%dT%H:%M:%S", localtime(now))
             times = f": it is valid {certificate.validity()}, and the clock here says {clock}"
-        if reason:
-            self._skip(path, f"the certificate is {reason}{times}", f"ignoring certificate {name}: {reason}")
-        return not reason
+        line = f"ignoring certificate {name}: {reason}"
+        self._skip(path, f"the certificate is {reason}{times}", kind, line=line)
+        return False
 
     # What is tried in the end ------------------------------------------------------------------------------------
 
@@ -310,7 +311,8 @@ class Identities:
                 continue  # a token has it
             else:
                 line = f"{candidate.name} is a public key, and its private key is not in the agent"
-            self._skip(candidate.name, "there is no private key for it, neither in a file nor in the agent", line)
+            reason = "there is no private key for it, neither in a file nor in the agent"
+            self._skip(candidate.name, reason, "no private key", line=line)
         return found
 
     def _is_acceptable(self, candidate: Candidate) -> bool:
@@ -318,18 +320,19 @@ class Identities:
         if public is None:
             return True
         if choose_algorithm(public, self._options.pubkey_accepted_algorithms, _ALL_SIGNATURES) is None:
-            self._skip(
-                candidate.name,
-                f"{public.type} is not in PubkeyAcceptedAlgorithms",
-                f"Skipping {public.type} key {candidate.name}"
-                " - corresponding algo not in PubkeyAcceptedAlgorithms",
-            )
+            reason = f"{public.type} is not in PubkeyAcceptedAlgorithms"
+            line = f"Skipping {public.type} key {candidate.name} - corresponding algo not in"
+            self._skip(candidate.name, reason, "algorithm", line=f"{line} PubkeyAcceptedAlgorithms")
             return False
-        if public.is_smaller_rsa_than(self._options.required_rsa_size):
-            reason = f"{public.bits} bits are fewer than RequiredRSASize"
-            self._skip(candidate.name, reason, f"Skipping key {candidate.name}: Invalid key length")
-            return False
-        return True
+        return self._is_long_enough(candidate.name, public, f"Skipping key {candidate.name}")
+
+    def _is_long_enough(self, name: str, public: PublicKey, told: str) -> bool:
+        """RequiredRSASize."""
+        if not public.is_smaller_rsa_than(self._options.required_rsa_size):
+            return True
+        reason = f"{public.bits} bits are fewer than RequiredRSASize"
+        self._skip(name, reason, "too short", line=f"{told}: Invalid key length")
+        return False
 
 
 def list_keys(options: Options, log: Log) -> list[str]:
@@ -361,6 +364,13 @@ def choose_algorithm(
 
 
 _ALL_SIGNATURES = tuple({row.signature for row in KEY_ALGORITHMS.values()})
+
+
+def _kind_of(error: PysshError) -> Kind:
+    """What is the matter with a key, or a library of tokens, that fails so."""
+    if isinstance(error, UnfitKey):
+        return error.kind
+    return "open to others" if isinstance(error, KeyFilePermissions) else "other"
 
 
 def _signer_of(candidate: Candidate, public: PublicKey, listed: list[Candidate]) -> Candidate | None:

@@ -13,6 +13,7 @@ from pyssh_cli.errors import NetworkError
 from pyssh_cli.log import Log, printable
 from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol import channels as ch
+from pyssh_cli.protocol.version import is_openssh
 from pyssh_cli.terminal.questions import Questions
 from pyssh_cli.wire import text, uint32
 
@@ -111,7 +112,7 @@ class JumpChannel:
     def _begin(self) -> None:
         """The channel leads to the next host: what the connection inside has to say first goes out at once."""
         self._hop.log.debug1(f"channel 0: connected to {self._target}")
-        if self._by.transport.server_version.startswith(b"SSH-2.0-OpenSSH_"):
+        if is_openssh(self._by.transport.server_version):
             self._asked_at = monotonic()
             self._by.global_request("no-more-sessions@openssh.com", answered=self._note_round_trip)
         self.may_send()

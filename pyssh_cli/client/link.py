@@ -5,10 +5,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol.transport import Transport
+
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object  # typing's costs a tenth of a millisecond for each class
 
 HIGH_WATER = 1024 * 1024
 """Bytes waiting for the carrier above which nobody should give us more to send."""
@@ -141,3 +146,23 @@ class Link:
                 pass
         self.stop()
         self._carrier.close()
+
+
+def acknowledger(carrier: Carrier) -> Callable[[], None] | None:
+    """What has the kernel acknowledge what has come so far, where it can be told to; None where not.
+
+    For forwarded connections: sshd sends the last bytes of one and its end as two packets, the second of which
+    waits in the server's kernel (Nagle's algorithm) until the first is acknowledged; ours puts that off for 40 ms.
+    """
+    sock = carrier.socket
+    option = getattr(socket, "TCP_QUICKACK", None)
+    if sock is None or option is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return None
+
+    def acknowledge() -> None:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, option, 1)
+        except OSError:  # the connection is gone; whoever reads it will see
+            pass
+
+    return acknowledge

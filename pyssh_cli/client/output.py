@@ -31,6 +31,23 @@ _HINTS = {
 }
 
 
+def unblock(fd: int) -> bool:
+    """Have a pipe or a socket of ours never wait, which it could do in the middle of a write; a file never does so
+    for long, and a terminal is left alone. Whether that is a change: `block_again` undoes it."""
+    if os.isatty(fd) or stat.S_ISREG(os.fstat(fd).st_mode) or not os.get_blocking(fd):
+        return False
+    os.set_blocking(fd, False)
+    return True
+
+
+def block_again(fd: int) -> None:
+    """Leave it as it was found, for whoever else has it."""
+    try:
+        os.set_blocking(fd, True)
+    except OSError:
+        pass
+
+
 class Output:
     """One output descriptor. Not written to while it is not ready: what waits is kept, and `drained` is called
     with the number of bytes when some of it went.
@@ -57,14 +74,10 @@ class Output:
         self._waiting: deque[bytearray] = deque()
         self._written = 0  # of the first piece that waits
         self._tty = os.isatty(fd)
-        self._blocking = True
         self._reopened = _own_description(fd) if self._tty else None
         if self._reopened is not None:
             self._fd = self._reopened
-        # A pipe or socket could block in the middle of a write; a file never does for long.
-        if not self._tty and not stat.S_ISREG(os.fstat(fd).st_mode) and os.get_blocking(fd):
-            os.set_blocking(fd, False)
-            self._blocking = False
+        self._unblocked = unblock(fd)
 
     @property
     def waiting(self) -> bool:
@@ -141,11 +154,8 @@ class Output:
         if self._reopened is not None:
             os.close(self._reopened)
             self._reopened = None
-        if not self._blocking:
-            try:
-                os.set_blocking(self._fd, True)
-            except OSError:
-                pass
+        if self._unblocked:
+            block_again(self._fd)
 
 
 def _own_description(fd: int) -> int | None:

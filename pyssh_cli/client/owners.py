@@ -1,4 +1,5 @@
-"""Who owns which channel of a connection, and who is told of what: the seam that sessions and forwards stand on.
+"""Who may have channels of a connection, whose each is, and who is told of what: the seam that sessions and
+forwards stand on.
 
 A connection has one main owner, its session (`Connection.owner`), and any number of others: each channel has an
 owner, given when it is opened or accepted, and forgotten when it is closed or refused.
@@ -27,9 +28,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from time import monotonic
+from typing import TYPE_CHECKING
 
+from pyssh_cli.log import Log, printable
 from pyssh_cli.protocol import channels as ch
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from pyssh_cli.client.idle import IdleTimeouts
+    from pyssh_cli.client.service_class import ServiceClass
+    from pyssh_cli.net.loop import Loop
+else:
+    Protocol = object  # typing's costs a tenth of a millisecond for each class
+
+MAX_CHANNELS = 65536
+"""Channels at once, those among them that wait for our answer, above which the server is let open no more: as many
+as there are ports."""
+
+_NEVER_UNASKED = {"auth-agent@openssh.com": "agent", "agent-connect": "agent", "x11": "X11"}
+"""Kinds of channel that an honest server asks for only when they were offered to it."""
 
 
 class ChannelOwner(Protocol):
@@ -140,3 +159,86 @@ class Owners:
     def others(self, owner: ChannelOwner | None) -> bool:
         """Whether there are channels of others than this one."""
         return any(other is not owner for other in self._by_channel.values())
+
+
+class Doorkeeper:
+    """Opens channels of one connection, and lets the server open those that it may: `openers` deal with what it
+    asks for, by the kind of channel."""
+
+    def __init__(
+        self, log: Log, loop: Loop, channels: ch.Channels, owners: Owners, service_class: ServiceClass
+    ) -> None:
+        self._log = log
+        self._loop = loop
+        self._channels = channels
+        self._owners = owners
+        self._service_class = service_class
+        self.openers: dict[str, Opener] = {}
+        self.idle: IdleTimeouts | None = None
+        """Who closes channels on which nothing happens, if anybody does."""
+        self._unanswered = 0  # channels that the server wants to open, and has not been told of yet
+
+    def open(
+        self,
+        kind: str,
+        fields: bytes,
+        owner: ChannelOwner,
+        window: int = ch.INITIAL_WINDOW,
+        max_window: int = ch.MAX_WINDOW,
+    ) -> ch.Channel:
+        """Ask for a channel of this kind; `window` is how much of it may come before anything is consumed, and
+        `max_window` how much that may become."""
+        channel = self._channels.open(kind, fields, window, max_window)
+        self._own(channel, owner)
+        return channel
+
+    def _own(self, channel: ch.Channel, owner: ChannelOwner) -> None:
+        if not self._owners.add(channel, owner):
+            self._loop.call_soon(owner.connection_ended)
+
+    def on_open_requested(self, request: ch.OpenRequested) -> None:
+        """The server wants to open a channel."""
+        self._log.debug1(
+            f"client_input_channel_open: ctype {request.kind} rchan {request.remote_id} win {request.window}"
+            f" max {request.max_packet}"
+        )
+        opener = self.openers.get(request.kind)
+        if opener is None:
+            what = _NEVER_UNASKED.get(request.kind)
+            if what:
+                self._log.error(f"Warning: ssh server tried {what} forwarding.")
+                self._log.error("Warning: this is probably a break-in attempt by a malicious server.")
+            kind = printable(request.kind)
+            self._log.debug1(f"the server asks for a channel {kind}, which was not offered to it")
+            self._channels.refuse(request, 1, "not asked for")
+        elif len(self._channels) + self._unanswered >= MAX_CHANNELS:
+            self._channels.refuse(request, 4, "too many channels")
+        else:
+            self._unanswered += 1
+            opener(request)
+
+    def accept(
+        self, request: ch.OpenRequested, owner: ChannelOwner, window: int = ch.INITIAL_WINDOW
+    ) -> ch.Channel:
+        """Confirm a channel that the server asks for. Outside its opener, `flush_soon` must follow."""
+        self._unanswered -= 1
+        self._channels.now = monotonic()
+        channel = self._channels.accept(request, window)
+        self._own(channel, owner)
+        self.opened(channel)
+        return channel
+
+    def refuse(self, request: ch.OpenRequested, reason: int, why: str) -> None:
+        """Refuse it, with a reason code of RFC 4254 section 5.1. Likewise."""
+        self._unanswered -= 1
+        self._channels.refuse(request, reason, why)
+
+    def opened(self, channel: ch.Channel) -> None:
+        """A channel has opened."""
+        if self.idle:
+            self.idle.add(channel)
+        self._service_class.consider(channel)
+
+    def closed(self, channel: ch.Channel) -> None:
+        """A channel has closed."""
+        self._service_class.consider(channel)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pyssh_cli.client.candidates import Bother, Candidate, Need, Source
+from pyssh_cli.client.candidates import Bother, Candidate, Need, Source, UnfitKey
+from pyssh_cli.client.outcomes import Outcome, Skipped
 from pyssh_cli.errors import KeyFileError, ProtocolError
 from pyssh_cli.keys.algorithms import KEY_ALGORITHMS, plain_type
 from pyssh_cli.keys.public import PublicKey
@@ -46,21 +47,22 @@ _ED25519_PARAMETERS = (bytes.fromhex("06032b6570"), b"\x13\x0cedwards25519")
 """CKA_EC_PARAMS of Ed25519: the OBJECT IDENTIFIER of RFC 8410, or the curve's name."""
 
 
-NO_KEYS = "it shows no key: no token is there, or an empty one"
+NO_KEYS = Outcome("it shows no key: no token is there, or an empty one", "no token")
 """Why a library is passed over without an error."""
 
 
 def token_candidates(
-    provider: str, options: Options, log: Log, questions: Questions, skip: Callable[[str, str], None]
+    provider: str, options: Options, log: Log, questions: Questions, skipped: list[Skipped]
 ) -> list[Candidate]:
-    """The keys of all tokens that the library `provider` sees; `skip` is told the names of those that are passed
-    over, and why. Raises KeyFileError."""
+    """The keys of all tokens that the library `provider` sees; those that are passed over are added to `skipped`.
+    Raises UnfitKey."""
     try:
         import pkcs11
     except ImportError:
-        raise KeyFileError(
+        raise UnfitKey(
             f"PKCS11Provider {provider}: it needs the Python package python-pkcs11, where pyssh is installed;"
-            " going on without it"
+            " going on without it",
+            "no PKCS#11 package",
         ) from None
     candidates: list[Candidate] = []
     passed_over = False
@@ -79,14 +81,16 @@ def token_candidates(
                 candidates += token.candidates()
             except (pkcs11.PKCS11Error, KeyFileError) as error:
                 log.error(f"provider {provider} slot {slot.slot_id}: {_words(error)}")
-                skip(f"{provider} slot {slot.slot_id}", _words(error))
+                kind = error.kind if isinstance(error, UnfitKey) else "other"
+                skipped.append(Skipped(f"{provider} slot {slot.slot_id}", Outcome(_words(error), kind)))
                 passed_over = True
     except pkcs11.PKCS11Error as error:
-        raise KeyFileError(f"provider {provider} is not a PKCS11 library: {_words(error)}") from None
+        line = f"provider {provider} is not a PKCS11 library: {_words(error)}"
+        raise UnfitKey(line, "no PKCS#11 library") from None
     if not candidates:
         log.debug1(f"provider {provider} returned no keys")
         if not passed_over:
-            skip(provider, NO_KEYS)
+            skipped.append(Skipped(provider, NO_KEYS))
     return candidates
 
 
@@ -122,7 +126,7 @@ class OpenToken:
             self._log.debug2(f"ignoring uninitialised token in provider {self._provider}")
             return []
         if self._needs_login and self._batch_mode:
-            raise KeyFileError("pin required")
+            raise UnfitKey("pin required", "PIN")
         self._log.debug1(f"provider {self._provider}: label <{self._token.label}> model <{self._token.model}>")
         with _ended_by_ctrl_c():
             self._session = self._token.open()

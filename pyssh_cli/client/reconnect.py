@@ -285,7 +285,7 @@ class Reconnecting:
     def _is_turned_away(self, error: PysshError) -> bool:
         """Whether the server has hung up in the middle of the login: what OpenSSH's does after too many proofs."""
         at = next((one for one in self._life.connections if not one.authenticated), None)
-        return isinstance(error, PeerDisconnected) and at is not None and at.keys_judged()
+        return isinstance(error, PeerDisconnected) and at is not None and at.handshake.keys_judged
 
     def _reach(self, leg: Leg, patience: Patience) -> Carrier:
         """Connect to the first host of the way. What looks up and connects waits, and does so in a thread: the

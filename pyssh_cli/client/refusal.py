@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pyssh_cli.client.outcomes import REFUSALS, Attempt, Kind, Outcome, Skipped
+from pyssh_cli.client.user_certificates import CURES
 from pyssh_cli.config.options import Options
 from pyssh_cli.log import printable
 
@@ -23,57 +25,62 @@ SWITCHES = {
 """What lets each method be used (ssh_config(5))."""
 
 
-_CURES = (
-    ("the certificate is expired", "have {name} renewed, unless the clock here is wrong"),
-    ("the certificate is not yet valid", "set the clock here, if it is wrong; else {name} is for later"),
-    ("the certificate is not a user", "have {name} signed as a user's (ssh-keygen -s without -h)"),
-    ("holds no certificate", "correct CertificateFile: there is no certificate in {name}"),
-    ("there is no private key", "put the private key of {name} beside it, or into the agent"),
-    ("bad permissions", "let nobody else read the key that was skipped (chmod 600)"),
-    ("IdentitiesOnly leaves", "name the right one of them by IdentityFile, or set IdentitiesOnly no"),
-    ("no SecurityKeyProvider", "set SecurityKeyProvider (internal, or a library) for {name}"),
-    ("it shows no key", "plug in the token that {name} is to find"),
-    ("it is not a PKCS11", "correct PKCS11Provider"),
-    ("it needs the Python", "install the Python package python-pkcs11 where pyssh is (its extra pkcs11)"),
-    ("pin required", "BatchMode asks for no PIN: give the token's keys to an agent (ssh-add -s)"),
-    ("PubkeyAcceptedAlgorithms", "let PubkeyAcceptedAlgorithms have its type, or take another key"),
-    ("RequiredRSASize", "take a longer RSA key, or an Ed25519 one"),
-    ("cannot connect", "name a private key by -i or IdentityFile, or start the agent (ssh-agent) and ssh-add one"),
-    ("it holds no key", "name a private key by -i or IdentityFile, or ssh-add one (ssh-add -X unlocks an agent)"),
-    ("agent", "name a private key by -i or IdentityFile, or start the agent anew"),
-)
-"""What stands in the reason why a key is not tried, and what helps, what is surest first."""
+_SURE: dict[Kind, str] = {
+    "expired": "have {name} renewed, unless the clock here is wrong",
+    "not yet valid": "set the clock here, if it is wrong; else {name} is for later",
+    "not a user's": "have {name} signed as a user's (ssh-keygen -s without -h)",
+    "no certificate": "correct CertificateFile: there is no certificate in {name}",
+    "no private key": "put the private key of {name} beside it, or into the agent",
+}
+"""What helps a key that was not tried and may be the right one, whatever became of others; the surest first."""
 
-SURE = 5
-"""How many of them come before what helps a key that is refused: it may be the certificate's own."""
+_CURES: dict[Kind, str] = {
+    **_SURE,
+    "open to others": "let nobody else read the key that was skipped (chmod 600)",
+    "left out": "name the right one of them by IdentityFile, or set IdentitiesOnly no",
+    "no provider": "set SecurityKeyProvider (internal, or a library) for {name}",
+    "no token": "plug in the token that {name} is to find",
+    "no PKCS#11 library": "correct PKCS11Provider",
+    "no PKCS#11 package": "install the Python package python-pkcs11 where pyssh is (its extra pkcs11)",
+    "PIN": "BatchMode asks for no PIN: give the token's keys to an agent (ssh-add -s)",
+    "algorithm": "let PubkeyAcceptedAlgorithms have its type, or take another key",
+    "too short": "take a longer RSA key, or an Ed25519 one",
+    "no agent": "name a private key by -i or IdentityFile, or start the agent (ssh-agent) and ssh-add one",
+    "empty agent": "name a private key by -i or IdentityFile, or ssh-add one (ssh-add -X unlocks an agent)",
+    "sick agent": "name a private key by -i or IdentityFile, or start the agent anew",
+}
+"""The same where none that was tried has been refused."""
 
 
-def cure(skipped: Sequence[tuple[str, str]], *, sure: bool) -> str:
+def cure(skipped: Sequence[Skipped], *, sure: bool) -> str:
     """What helps a key that was not tried; with `sure`, only where another that was tried tells nothing."""
-    for sign, help_ in _CURES[:SURE] if sure else _CURES:
-        for name, reason in skipped:
-            if sign in reason:
-                return help_.format(name=name)
+    for kind, help_ in (_SURE if sure else _CURES).items():
+        for each in skipped:
+            if each.outcome.kind == kind:
+                return help_.format(name=each.name)
     return ""
 
 
 _ASKING = ("password", "keyboard-interactive")
 """Methods that ask the person."""
 
-_TICKETS = (
-    ("package gssapi", "install the Python package gssapi where pyssh is (its extra gssapi)"),
-    ("contact any KDC", "see whether this machine reaches the realm's KDC (krb5.conf, network, VPN)"),
-    ("not found in Kerberos", "the realm does not know the host by that name: GSSAPIServerIdentity gives another"),
-    ("lock skew", "set the clock here: it and the KDC's differ too much"),
-    ("expired", "get a new Kerberos ticket with kinit"),
-    ("", "get a Kerberos ticket with kinit"),
-)
-"""What stands in the reason why there is no proof by Kerberos, and what helps."""
+_KERBEROS = "gssapi-with-mic"
+
+_TICKETS: dict[Kind, str] = {
+    "no GSSAPI package": "install the Python package gssapi where pyssh is (its extra gssapi)",
+    "no KDC": "see whether this machine reaches the realm's KDC (krb5.conf, network, VPN)",
+    "host unknown to the KDC": (
+        "the realm does not know the host by that name: GSSAPIServerIdentity gives another"
+    ),
+    "clock skew": "set the clock here: it and the KDC's differ too much",
+    "expired ticket": "get a new Kerberos ticket with kinit",
+}
+"""What helps where there is no proof by Kerberos."""
 
 
-def ticket_cure(reason: str) -> str:
-    """What helps where there is no proof by Kerberos, for this reason."""
-    return next(help_ for sign, help_ in _TICKETS if sign in reason)
+def ticket_cure(kind: Kind) -> str:
+    """What helps where there is no proof by Kerberos, for a reason of this kind."""
+    return _TICKETS.get(kind, "get a Kerberos ticket with kinit")
 
 
 class Refusal:
@@ -84,8 +91,8 @@ class Refusal:
     def __init__(
         self,
         options: Options,
-        tried: Mapping[str, Sequence[str]],
-        skipped: Sequence[tuple[str, str]],
+        tried: Mapping[Attempt, Sequence[Outcome]],
+        skipped: Sequence[Skipped],
         offered: Sequence[str],
         enabled: set[str],
         too_many: bool = False,
@@ -100,8 +107,8 @@ class Refusal:
     def text(self) -> str:
         """The block, a few lines without an end of line."""
         # No "password:" among them: programs that answer for a person wait for that.
-        lines = _listed("Tried", [f"{what} ({_outcome(outcomes)})" for what, outcomes in self._tried.items()])
-        lines += _listed("Skipped", [f"{name} ({reason})" for name, reason in self._skipped])
+        lines = _listed("Tried", [f"{each.what} ({_told(outcomes)})" for each, outcomes in self._tried.items()])
+        lines += _listed("Skipped", [f"{each.name} ({each.outcome.text})" for each in self._skipped])
         if not lines:
             lines = ["Nothing could be tried."]
         if self._offered:
@@ -115,24 +122,30 @@ class Refusal:
                 "the server counts the key that was sent ahead as a try, and takes no keys;"
                 f" leave them out by PreferredAuthentications {printable(self._offered[0])}"
             )
-        if self._too_many and sum(map(_is_key, self._tried)) != 1 and not self._has_answered():
+        keys = [each for each in self._tried if each.method == "publickey"]
+        if self._too_many and len(keys) != 1 and not self._has_answered():
             return (
                 "the server gives up after a few keys; name the right one by -i or IdentityFile,"
                 " and set IdentitiesOnly yes so that no others are tried"
             )
-        if any("wants more" in outcome for outcomes in self._tried.values() for outcome in outcomes):
+        if "wants more" in self._kinds():
             return "the server wants another proof beside the one it took: another key (-i), or what it asks for"
         steps = [step for step in (self._switched_off(), self._keys(), self._answers(), self._tickets()) if step]
-        if any(step.startswith("check the ") for step in steps):
+        if any(step in {self._right_key(), self._right_password()} for step in steps):
             steps = [*steps[:3], "else the server's log says why: a locked account, AllowUsers, a missing shell"]
         return "; ".join(steps[:4]) or f"check that the user is right ({self._user()})"
+
+    def _kinds(self, *methods: str) -> set[Kind]:
+        """What came of all that was tried by these methods; by none, of everything."""
+        some = (said for each, said in self._tried.items() if not methods or each.method in methods)
+        return {outcome.kind for said in some for outcome in said}
 
     def _user(self) -> str:
         return f"{self._options.user}; User or -l gives another"
 
     def _has_answered(self) -> bool:
         """Whether the person's own answers were refused."""
-        return any("refused" in outcome for name in _ASKING for outcome in self._tried.get(name, ()))
+        return not self._kinds(*_ASKING).isdisjoint({"refused", "refused: account"})
 
     def _switched_off(self) -> str:
         names = [SWITCHES[name] for name in self._offered if name in SWITCHES and name not in self._enabled]
@@ -144,28 +157,22 @@ class Refusal:
         if "publickey" not in self._offered or "publickey" not in self._enabled:
             return ""
         o = self._options
-        outcomes = {outcome for what, said in self._tried.items() if _is_key(what) for outcome in said}
+        kinds = self._kinds("publickey")
+        refused = not kinds.isdisjoint(REFUSALS)
         if surely := cure(self._skipped, sure=True):
-            refused = any(outcome.startswith("refused") for outcome in outcomes)
             return f"{surely}; or {self._right_key()}" if refused else surely
-        if any("its certificate is for" in outcome for outcome in outcomes):
-            return f"log in as one of those the certificate is for (-l), or have {o.user} put into a new one"
-        if any("clock may be" in outcome for outcome in outcomes):
-            return "have the clock of the server set, or wait until its time fits the certificate's"
-        if any("certificate is signed with SHA-1" in outcome for outcome in outcomes):
-            return "have the certificate signed by something newer (ssh-keygen -s CA -t rsa-sha2-512)"
-        if any("signed with SHA-2" in outcome for outcome in outcomes):
+        if help_ := next((text for kind, text in CURES.items() if kind in kinds), ""):
+            return help_.format(user=o.user)
+        if "refused: old server" in kinds:
             return (
                 "a server this old may check RSA keys with SHA-1 only: PubkeyAcceptedAlgorithms +ssh-rsa lets it,"
                 f" though SHA-1 is weak, and an Ed25519 or ECDSA key is better; {self._right_key()}"
             )
-        if any(outcome.startswith("refused") for outcome in outcomes):
+        if refused:
             return self._right_key()
-        if any("may not be read" in outcome for outcome in outcomes):
+        if "unreadable" in kinds:
             return "see whose the key file is (ls -l), and let yourself alone read it (chmod 600)"
-        if any("it could not" in outcome for outcome in outcomes) and not any(
-            "bad permissions" in reason for _, reason in self._skipped
-        ):
+        if "unusable" in kinds and not any(each.outcome.kind == "open to others" for each in self._skipped):
             return "open the key once with ssh-add, so that an agent has it, or run it on a terminal"
         otherwise = "name a private key by -i or IdentityFile, or make one with ssh-keygen"
         return cure(self._skipped, sure=False) or otherwise
@@ -177,48 +184,48 @@ class Refusal:
         )
 
     def _or_its_authority(self) -> str:
-        certified = any("-CERT " in what for what in self._tried)
+        certified = any(each.certified for each in self._tried)
         return ", or its certificate's authority in TrustedUserCAKeys" if certified else ""
+
+    def _right_password(self) -> str:
+        return f"check the password of {self._options.user}"
 
     def _answers(self) -> str:
         asked = [name for name in _ASKING if name in self._offered]
         if not asked or not self._enabled.intersection(asked):
             return ""
-        outcomes = {outcome for name in asked for outcome in self._tried.get(name, ())}
-        if any("without another question" in self._tried[name][-1] for name in asked if self._tried.get(name)):
+        kinds = self._kinds(*asked)
+        last = [said[-1].kind for each, said in self._tried.items() if each.method in asked]
+        if "refused: account" in last:
             from pyssh_cli.client.hints import ACCOUNT
 
             return f"the answer seems right, but {ACCOUNT}: the server's log says why"
-        if "refused" in outcomes:
-            return f"check the password of {self._options.user}"
-        if "nowhere to ask for it" in outcomes:
+        if "refused" in kinds:
+            return self._right_password()
+        if "nobody to ask" in kinds:
             return "to be asked for a password, run it on a terminal or set SSH_ASKPASS"
         return ""
 
     def _tickets(self) -> str:
-        outcomes = self._tried.get("gssapi-with-mic", ())
-        wanted = self._options.gssapi_delegate_credentials or self._offered == ("gssapi-with-mic",)
-        if not outcomes or not (wanted or any("expired" in outcome for outcome in outcomes)):
+        outcomes = [outcome for each, said in self._tried.items() if each.method == _KERBEROS for outcome in said]
+        kinds = self._kinds(_KERBEROS)
+        wanted = self._options.gssapi_delegate_credentials or self._offered == (_KERBEROS,)
+        if not outcomes or not (wanted or "expired ticket" in kinds):
             return ""
-        if "refused" in outcomes:
+        if "refused" in kinds:
             return f"the server does not let the ticket's owner in as {self._options.user}: see ~/.k5login there"
-        return ticket_cure(outcomes[0])
+        return ticket_cure(outcomes[0].kind)
 
 
-def _is_key(what: str) -> bool:
-    """Whether what was tried is a key of the person's."""
-    return what not in SWITCHES and not what.startswith(("host key", "new password"))
-
-
-def _outcome(outcomes: Sequence[str]) -> str:
+def _told(outcomes: Sequence[Outcome]) -> str:
     """Outcomes in order, those in a row that are the same as one."""
     parts: list[tuple[str, int]] = []
     for outcome in outcomes:
-        if parts and parts[-1][0] == outcome:
-            parts[-1] = (outcome, parts[-1][1] + 1)
+        if parts and parts[-1][0] == outcome.text:
+            parts[-1] = (outcome.text, parts[-1][1] + 1)
         else:
-            parts.append((outcome, 1))
-    return ", ".join(f"{outcome} {count} times" if count > 1 else outcome for outcome, count in parts)
+            parts.append((outcome.text, 1))
+    return ", ".join(f"{text} {count} times" if count > 1 else text for text, count in parts)
 
 
 def _listed(title: str, items: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pyssh_cli.client.way import HandedOn, Leg, Patience, way_to
 from pyssh_cli.config.options import Options
-from pyssh_cli.errors import NetworkError, PysshError
+from pyssh_cli.errors import PysshError
 from pyssh_cli.log import NEVER, Log
 
 if TYPE_CHECKING:
@@ -203,10 +203,10 @@ def _establish(way: list[Leg], connections: list[Connection], loop: Loop, patien
             connection.transport.prepare()
         _tell_waiting_later(way, loop, connections)
         while not connections[-1].authenticated:
-            judged = sum(connection.keys_judged() for connection in connections)
+            judged = sum(connection.handshake.keys_judged for connection in connections)
             due = patience.deadline(judged)
             if due is not None and monotonic() >= due:
-                raise NetworkError(connections[judged].timeout_message())
+                raise connections[judged].handshake.timed_out()
             loop.run_once(due)
     except PysshError as error:
         name_hop(error, way, way[sum(connection.authenticated for connection in connections[:-1])])

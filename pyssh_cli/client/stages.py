@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyssh_cli.protocol.transport import State
-
 if TYPE_CHECKING:
     from pyssh_cli.client.connection import Connection
     from pyssh_cli.client.way import Leg
@@ -22,11 +20,11 @@ def stage(way: list[Leg], connections: list[Connection]) -> str:
         return ""
     (options, _, name), connection = way[at], connections[at]
     through = way[at - 1].name if at else ""
-    if connection.transport.state is State.VERSION:
+    if connection.handshake.in_version:
         if through:
             return f"Connecting to {name} ({options.hostname} port {options.port}) via {through}"
         return "" if options.proxy_command else f"Waiting for the SSH server at {connection.peer} to answer"
-    judged = connection.keys_judged()
+    judged = connection.handshake.keys_judged
     what = f"Authenticating to {name} as {options.user}" if judged else f"Key exchange with {name}"
     if through:
         return f"{what} via {through}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from pyssh_cli.client.owners import Answered
 from pyssh_cli.client.trust import HostTrust
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import KeyFileError, ProtocolError
@@ -33,7 +34,7 @@ _ANSWERS = 3
 
 
 class UpdateHostKeys:
-    """One server's keys on their way to known_hosts. `prove` sends the request with these fields."""
+    """One server's keys on their way to known_hosts. `ask` is `Connection.global_request`."""
 
     def __init__(
         self,
@@ -42,14 +43,14 @@ class UpdateHostKeys:
         questions: Questions,
         trust: HostTrust,
         session_id: bytes,
-        prove: Callable[[bytes], None],
+        ask: Callable[[str, bytes, Answered], None],
     ) -> None:
         self._options = options
         self._log = log
         self._questions = questions
         self._trust = trust
         self._session_id = session_id
-        self._prove = prove
+        self._ask = ask
         names = [trust.name, trust.address] if trust.checks_address else [trust.name]
         self._names = [ascii_lower(name) for name in names]
         self._asks = trust.update_host_keys == "ask"
@@ -64,7 +65,7 @@ class UpdateHostKeys:
             return
         if self._new:
             self._log.debug3(f"asking server to prove ownership for {len(self._new)} keys")
-            self._prove(b"".join(string(key.blob) for key in self._new))
+            self._ask(PROVE, b"".join(string(key.blob) for key in self._new), self.server_proves)
         else:
             self._write()
 

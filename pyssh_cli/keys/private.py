@@ -6,6 +6,7 @@ Not keys that an agent holds (`agent`), nor asking for a passphrase, which `clie
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -40,6 +41,10 @@ _BANNER = "@" * 59
 class KeyFilePermissions(KeyFileError):
     """Others than its owner may open the key file, so it is not used. The message is ssh's warning, several lines
     with newlines between them."""
+
+
+class KeyFileDenied(KeyFileError):
+    """The key file is there, and we may not read it."""
 
 
 class PrivateKey:
@@ -282,7 +287,8 @@ def read_key_file(path: str) -> bytes:
     """The content of a private key file, which may be a FIFO or a /dev/fd of process substitution.
 
     Raises KeyFilePermissions when the file is ours and others may open it, as ssh demands (ssh(1), FILES,
-    ~/.ssh/id_*), and KeyFileError when it cannot be read or is larger than `MAX_KEY_FILE_SIZE`.
+    ~/.ssh/id_*), KeyFileDenied when we may not read it, and KeyFileError when it cannot be read otherwise, or is
+    larger than `MAX_KEY_FILE_SIZE`.
     """
     try:
         with opened(path) as fd:
@@ -292,7 +298,8 @@ def read_key_file(path: str) -> bytes:
                 raise KeyFilePermissions(_permissions_warning(path, stat.S_IMODE(status.st_mode), is_key))
             return read_all(fd, MAX_KEY_FILE_SIZE)
     except OSError as error:
-        raise KeyFileError(f'Load key "{path}": {error.strerror or error}') from None
+        kind = KeyFileDenied if error.errno == errno.EACCES else KeyFileError
+        raise kind(f'Load key "{path}": {error.strerror or error}') from None
 
 
 def _permissions_warning(path: str, mode: int, is_key: bool) -> str:

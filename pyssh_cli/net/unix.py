@@ -8,7 +8,7 @@ import select
 import socket
 from time import monotonic
 
-from pyssh_cli.errors import AgentError, NetworkError
+from pyssh_cli.errors import AgentError, NetworkError, NoAgent
 from pyssh_cli.keys.agent import MAX_REPLY_SIZE
 from pyssh_cli.log import Log
 
@@ -18,7 +18,7 @@ direction is closed, elsewhere when both are."""
 
 
 class AgentSocket:
-    """A connection to the agent at `path`. Raises AgentError when nobody listens there within `seconds`."""
+    """A connection to the agent at `path`. Raises NoAgent when nobody listens there within `seconds`."""
 
     def __init__(self, path: str, seconds: float) -> None:
         self._path = path
@@ -35,7 +35,7 @@ class AgentSocket:
         except (OSError, ValueError) as error:
             self.close()
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise AgentError(f"cannot connect to the agent at {path}: {reason or error}") from None
+            raise NoAgent(f"cannot connect to the agent at {path}: {reason or error}") from None
 
     def exchange(
         self,

@@ -365,7 +365,7 @@ def test_a_connection_that_is_reset(pyssh: Client, sshd: StartServer, fake_serve
 
     relay = fake_server(between)
     pyssh.aim(server, f"HostKeyAlias [127.0.0.1]:{server.port}", f"Port {relay.port}")
-    with pyssh.start("box", "echo begun; sleep 1000") as process:
+    with pyssh.start("-n", "box", "echo begun; sleep 1000") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"begun\n"
         server.hang_up()

@@ -70,8 +70,8 @@ def test_keys_are_forgotten_once_the_server_has_decided(make: Make, let_in: bool
     assert not key._key
     assert key._content == b""
     assert files(one) == []
-    assert one._key is None
-    assert not one._keys
+    assert one._keys.key is None
+    assert not one._keys.attempt()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pyssh_cli.client import connection as connections
+from pyssh_cli.client import owners
 from pyssh_cli.client.connection import Connection
 from pyssh_cli.config.resolve import resolve
 from pyssh_cli.config.settings import Settings
@@ -63,7 +63,7 @@ class World:
         self.loop = Loop()
         self.connection: Any = Connection(options, log, self.loop, Nowhere(), Questions(log, True))
         self.sent: list[int] = []
-        self.connection.channels = ch.Channels(lambda *parts: self.sent.append(b"".join(parts)[0]))
+        self.connection.channels._send = lambda *parts: self.sent.append(b"".join(parts)[0])
         self.connection.authenticated = True
 
     def asks(self, number: int) -> None:
@@ -80,7 +80,7 @@ def world() -> Iterator[World]:
 
 
 def test_channels_that_wait_for_an_answer_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MAX_CHANNELS", 3)
+    monkeypatch.setattr(owners, "MAX_CHANNELS", 3)
     requests: list[ch.OpenRequested] = []
     world.connection.openers["x"] = requests.append
     for number in range(4):
@@ -123,7 +123,8 @@ def test_what_is_still_written_is_given_up_at_the_end(world: World) -> None:
 def test_a_loop_that_goes_on_keeps_no_closed_connection() -> None:
     world = World(server_alive_interval=1000, channel_timeouts=(("*", 1000),))
     connection = world.connection
-    connection._keep_alive()
+    connection.handshake.keys_judged = True
+    connection._watch_for_silence()
     connection._watch_for_idle()
     connection.accept_channel(ch.OpenRequested("x", 0, 1000, 1000, b""), Owner())
     connection.close()

@@ -16,6 +16,7 @@ from pyssh_cli.client.diagnose.probe import MAX_LINES, Nobody, Notes
 from pyssh_cli.client.diagnose.reach import reach
 from pyssh_cli.client.diagnose.trip import Trip
 from pyssh_cli.client.identities import Identities
+from pyssh_cli.client.outcomes import Outcome
 from pyssh_cli.client.way import Leg
 from pyssh_cli.config.options import Options
 from pyssh_cli.config.resolve import resolve
@@ -133,10 +134,10 @@ def test_an_agent_that_did_not_answer_is_not_asked_again(tmp_path: Path) -> None
     leg = Leg(options, Notes(Log()), "box")
     sick = f.Stage("agent", "warning", 1.0, "it hangs", None, None, f.Agent("/a", None))
     made = Trip(leg, Notes(Log()), None, is_last=True, agent=sick)
-    assert (made.options.identity_agent, made.agent_problem) == (None, "it hangs")
+    assert (made.options.identity_agent, made.agent_problem) == (None, Outcome("it hangs", "sick agent"))
     for other in (sick._replace(facts=f.Agent("/b", None)), sick._replace(status="ok"), None):
         made = Trip(leg, Notes(Log()), None, is_last=True, agent=other)
-        assert (made.options.identity_agent, made.agent_problem) == ("/a", "")
+        assert (made.options.identity_agent, made.agent_problem) == ("/a", None)
 
 
 def test_nobody_is_asked() -> None:

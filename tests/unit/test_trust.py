@@ -328,9 +328,14 @@ def updater(tmp_path: Path, *known: str, options: str = "") -> tuple[UpdateHostK
     judged.judge(offered(tmp_path / "host", public(tmp_path / "host").blob, "ssh-ed25519"))
     assert judged.update_host_keys == "yes"
     asked: list[bytes] = []
+
+    def ask(name: str, blobs: bytes, _answered: object) -> None:
+        assert name == "hostkeys-prove-00@openssh.com"
+        asked.append(blobs)
+
     log = Log()
     questions = Questions(log, batch_mode=True)
-    return UpdateHostKeys(judged._options, log, questions, judged, HASH, asked.append), asked
+    return UpdateHostKeys(judged._options, log, questions, judged, HASH, ask), asked
 
 
 def test_a_key_of_the_address_alone_has_to_be_proved_for_the_name(tmp_path: Path) -> None:

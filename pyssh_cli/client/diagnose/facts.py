@@ -3,13 +3,16 @@
 The object that --json prints has the fields of `Diagnosis`, by the names they have here; every nested value is an
 object with the names of its own class, and a tuple is an array. What is not known is null. The stages of a hop,
 and those that concern no hop, are one object, with each stage under its name, in the order they were gone through.
-Times are milliseconds. All text is clean: what could drive a terminal is shown as an escape (`log.printable`).
+Times are milliseconds. All text is clean: what could drive a terminal is shown as an escape (`log.printable`). An
+`Outcome` is its text, and what is `Skipped` is "NAME: REASON".
 Fields may be added; those that are here keep their names and meanings.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
+
+from pyssh_cli.client.outcomes import Outcome, Skipped
 
 Status = Literal["ok", "warning", "asks", "failed"]
 """How a stage went. The way ends at one that "asks", which only a person gets past, and at one that "failed"."""
@@ -182,7 +185,7 @@ class IdentityFacts(NamedTuple):
     answer: str | None
     within_limit: bool
     certificate: str | None = None
-    suspicion: str | None = None
+    suspicion: Outcome | None = None
 
 
 class Voucher(NamedTuple):
@@ -193,7 +196,7 @@ class Voucher(NamedTuple):
     method: str
     by: str | None
     seconds: int | None
-    problem: str | None
+    problem: Outcome | None
     advice: str | None
 
 
@@ -201,7 +204,7 @@ class Authentication(NamedTuple):
     """What the server wants of a user. `methods` are those it offers, null when it did not say; `open` tells
     that it lets anybody in. `signatures` is its server-sig-algs, null where it sent none, `extensions` the names
     of all that its EXT_INFO told. `vouchers` are proofs that are neither keys nor passwords, for methods that
-    both sides have. `skipped` are keys that are not tried, each "NAME: REASON". `limit` is how many
+    both sides have. `skipped` are keys that are not tried. `limit` is how many
     refused keys make it hang up, null when that did not happen, `connections` how many were made to ask."""
 
     methods: tuple[str, ...] | None
@@ -210,7 +213,7 @@ class Authentication(NamedTuple):
     signatures: tuple[str, ...] | None
     extensions: tuple[str, ...]
     identities: tuple[IdentityFacts, ...]
-    skipped: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
     limit: int | None
     connections: int
     vouchers: tuple[Voucher, ...] = ()
@@ -315,6 +318,10 @@ def as_json(value: Any) -> Any:
     """A value of these classes as what `json` takes, its text clean."""
     from pyssh_cli.log import printable
 
+    if isinstance(value, Skipped):
+        value = f"{value.name}: {value.outcome.text}"
+    elif isinstance(value, Outcome):
+        value = value.text
     if isinstance(value, str):
         return printable(value, newlines=True)
     if isinstance(value, float):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 
-from pyssh_cli.client.diagnose.facts import Agent, Configuration, File, Forwarding, Forwards, Status
+from pyssh_cli.client.diagnose.facts import Agent, Configuration, File, Forwarding, Forwards, Stage, Status
+from pyssh_cli.client.outcomes import Outcome
 from pyssh_cli.config.forwards import Forward
 from pyssh_cli.config.options import Options
 from pyssh_cli.config.settings import Settings
-from pyssh_cli.errors import AgentError, NetworkError
+from pyssh_cli.errors import AgentError, NetworkError, NoAgent
 from pyssh_cli.log import DEBUG3, Log, printable
 
 AGENT_ADVICE = "start an agent and point SSH_AUTH_SOCK at it, or set IdentityAgent none"
@@ -73,10 +74,15 @@ def agent(options: Options, log: Log) -> Agent:
     try:
         return Agent(printable(path), len(link.keys()))
     except AgentError as error:
-        advice = AGENT_ADVICE if str(error).startswith("cannot connect") else SICK_AGENT_ADVICE
+        advice = AGENT_ADVICE if isinstance(error, NoAgent) else SICK_AGENT_ADVICE
         raise StageProblem(str(error), advice, Agent(printable(path), None), status="warning") from None
     finally:
         link.close()
+
+
+def agent_outcome(stage: Stage) -> Outcome:
+    """Why no keys of the agent's are tried, where that stage had a warning."""
+    return Outcome(stage.problem or "", "no agent" if stage.advice == AGENT_ADVICE else "sick agent")
 
 
 def forwards(options: Options, log: Log) -> Forwards:

@@ -12,8 +12,10 @@ from pyssh_cli.client.candidates import Candidate, Unusable
 from pyssh_cli.client.connection import Connection
 from pyssh_cli.client.diagnose.certified import flaw
 from pyssh_cli.client.diagnose.facts import IdentityFacts, Sample
+from pyssh_cli.client.handshake import Handshake
 from pyssh_cli.client.host_key_warnings import shown_principals
 from pyssh_cli.client.jump import JumpChannel
+from pyssh_cli.client.outcomes import Outcome, Skipped
 from pyssh_cli.client.trust import HostTrust, ListUnreadable
 from pyssh_cli.client.user_certificates import suspicion
 from pyssh_cli.config.options import Options
@@ -212,11 +214,11 @@ class Inquiry(Authenticator):
         return False
 
     def _on_success(self) -> None:
-        if self._ways:  # a proof
+        if self._keys.has_proved:
             self._answered("logged in")
         else:  # "none" was enough, or the name of a key
             self.lets_anybody_in = True
-            if self._key is None:
+            if self._keys.key is None:
                 self._gather()
         self.done = True
 
@@ -249,19 +251,19 @@ class Inquiry(Authenticator):
             blob = key.public.blob
             if blob in self.asked.answers:
                 continue
-            algorithm = self._algorithm_for(key)
+            algorithm = self._keys.algorithm_for(key)
             if not algorithm:
                 continue
-            self._key, self._algorithm = key, algorithm
             self.asked.algorithms[blob] = algorithm
-            self._auth.query_publickey(algorithm, blob)
+            self._keys.query(key, algorithm)
             return
         self.done = True
 
     def _answered(self, answer: str) -> None:
-        assert self._key is not None
-        assert self._key.public is not None
-        blob = self._key.public.blob
+        key = self._keys.key
+        assert key is not None
+        assert key.public is not None
+        blob = key.public.blob
         if blob not in self.asked.answers:
             self.asked.order.append(blob)
         self.asked.answers[blob] = answer
@@ -269,11 +271,11 @@ class Inquiry(Authenticator):
             self.asked.refusals += 1
 
     def _on_accepted(self, accepted: ua.KeyAccepted) -> None:
-        key = self._key
+        key = self._keys.key
         if key is None or key.public is None or accepted.blob != key.public.blob:
             raise PysshError("the server accepts a key that was not offered to it")
         self._answered("accepted")
-        if self.logs_in and key.needs == "nothing" and self._prove():
+        if self.logs_in and key.needs == "nothing" and self._keys.prove():
             return
         self._ask_next()
 
@@ -284,9 +286,10 @@ class Inquiry(Authenticator):
 
     def hung_up(self) -> None:
         """The connection has ended while the answer to a query was due."""
-        if self._key is None or self._key.public is None or not self._auth.is_waiting or self.done:
+        key = self._keys.key
+        if key is None or key.public is None or not self._auth.is_waiting or self.done:
             return
-        if self._key.public.blob not in self.asked.answers:
+        if key.public.blob not in self.asked.answers:
             self._answered("refused")
             if self._on_first:
                 self.asked.limit = self.asked.refusals
@@ -302,11 +305,14 @@ class Inquiry(Authenticator):
         """All keys in order, with the server's answers."""
         return tuple(self._facts_of(key) for key in self.gathered)
 
-    def skipped(self) -> tuple[str, ...]:
-        """Keys that are not tried, and why."""
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Keys that are not tried, and why, clean."""
         named = {key.name for key in self.gathered}
-        skipped = dict.fromkeys(self._identities.skipped)
-        return tuple(f"{printable(name)}: {printable(why)}" for name, why in skipped if name not in named)
+        return tuple(
+            Skipped(printable(name), outcome._replace(text=printable(outcome.text)))
+            for name, outcome in dict.fromkeys(self._identities.skipped)
+            if name not in named
+        )
 
     def _facts_of(self, key: Candidate) -> IdentityFacts:
         public = key.public
@@ -317,16 +323,15 @@ class Inquiry(Authenticator):
             problem = _why_unusable(key)
         if public is None and not problem:
             problem = "its public half is locked away, too"
-        algorithm = self.asked.algorithms.get(blob) or (self._algorithm_for(key) if public else "")
+        algorithm = self.asked.algorithms.get(blob) or (self._keys.algorithm_for(key) if public else "")
         if public and not algorithm and not problem:
             problem = "there is no signature for it that both sides take (PubkeyAcceptedAlgorithms)"
-        present = not isinstance(key, Unusable) or "no such identity" not in key.problem
         before = self.asked.order.index(blob) if blob in self.asked.order else 0
         return IdentityFacts(
             name=printable(key.name),
             source=key.source,
             explicit=key.explicit,
-            present=present,
+            present=not isinstance(key, Unusable) or key.present,
             type=public.short_name if public else None,
             bits=public.bits or None if public else None,
             fingerprint=public.fingerprint(self._options.fingerprint_hash) if public else None,
@@ -339,8 +344,8 @@ class Inquiry(Authenticator):
             suspicion=self._suspicion(public) if public and answer == "refused" else None,
         )
 
-    def _suspicion(self, public: PublicKey) -> str | None:
-        return suspicion(public.certificate(), self._options.user) or None if public.is_certificate else None
+    def _suspicion(self, public: PublicKey) -> Outcome | None:
+        return suspicion(public.certificate(), self._options.user) if public.is_certificate else None
 
     def vouchers(self, trip: Trip) -> tuple[Voucher, ...]:
         """What else there may be to prove the user."""
@@ -352,10 +357,7 @@ class Inquiry(Authenticator):
 def _told(problem: str, name: str) -> str:
     """Why a key cannot be used, without what stands beside it anyway."""
     line = problem.strip().rpartition("\n")[2].removeprefix(f'Load key "{name}": ')
-    line = line.removeprefix(f"private key {name} ")
-    if line == "bad permissions":
-        return "bad permissions: others may read it, and only its owner may (chmod 600)"
-    return line
+    return line.removeprefix(f"private key {name} ")
 
 
 def _described(public: PublicKey) -> str:
@@ -375,9 +377,35 @@ def _why_unusable(key: Candidate) -> str:
     return ""
 
 
+class HaltedHandshake(Handshake):
+    """Stops where that of a login would go on: at the host's key, and after what the server said of the user's."""
+
+    asked: Asked
+    logs_in: bool
+    offered: HostKeyOffered | None = None
+    inquiry: Inquiry | None = None
+
+    def judge(self, offered: HostKeyOffered) -> None:
+        if self.keys_judged:
+            super().judge(offered)  # a rekeying, by the same key or by none
+        else:
+            self.offered = offered  # the transport waits
+
+    def accept(self) -> None:
+        """Go on with the key that was offered."""
+        self._transport.accept_host_key()
+        self.keys_judged = True
+
+    def authenticate(self) -> bool:
+        """Ask what the server would take of the user."""
+        if self.inquiry is None:
+            self._authenticator = self.inquiry = self._made(Inquiry)
+            self.inquiry.begin(self.asked, logs_in=self.logs_in)
+        return self.inquiry.start()
+
+
 class Probe(Connection):
-    """A connection that stops where a login would go on: at the host's key, and after what the server said of the
-    user's."""
+    """A connection with such a handshake."""
 
     def __init__(
         self, options: Options, log: Notes, loop: Loop, carrier: Carrier, asked: Asked, *, logs_in: bool
@@ -385,17 +413,20 @@ class Probe(Connection):
         self.nobody = Nobody(log)
         super().__init__(options, log, loop, carrier, self.nobody)
         self._trust = self.examiner = Examiner(options, log, self.nobody, carrier.address)
-        self._asked = asked
-        self._logs_in = logs_in
-        self.offered: HostKeyOffered | None = None
-        self.inquiry: Inquiry | None = None
+        self._halted = HaltedHandshake(options, log, self.nobody, self.transport, self.examiner, carrier)
+        self._halted.asked, self._halted.logs_in = asked, logs_in
+        self.handshake = self._halted
         self.began = monotonic()
 
-    def _on_host_key(self, offered: HostKeyOffered) -> None:
-        if self._keys_judged:
-            super()._on_host_key(offered)  # a rekeying, by the same key or by none
-        else:
-            self.offered = offered  # the transport waits
+    @property
+    def offered(self) -> HostKeyOffered | None:
+        """The host's key, once it has shown it."""
+        return self._halted.offered
+
+    @property
+    def inquiry(self) -> Inquiry | None:
+        """The questions about the user, once they have begun."""
+        return self._halted.inquiry
 
     def judge(self) -> None:
         """Judge the key that was offered. Raises HostKeyError, and ProtocolError for what is no key."""
@@ -404,26 +435,15 @@ class Probe(Connection):
 
     def go_on(self) -> None:
         """Accept the key, and begin with the user."""
-        self.transport.accept_host_key()
-        self._keys_judged = True
+        self._halted.accept()
         self._process()
 
     def has_heard_more(self, than: int) -> bool:
         """Whether the server has said more than so many messages about the user, or there is nothing to hear."""
         return self.inquiry is not None and (self.inquiry.heard > than or self.inquiry.done)
 
-    def _authenticate(self) -> None:
-        if self.inquiry is None:
-            self._authenticator = self.inquiry = Inquiry(
-                self._options,
-                self._log,
-                self._questions,
-                self.transport,
-                unsafe=self._trust.unsafe,
-                sock=self.socket,
-            )
-            self.inquiry.begin(self._asked, logs_in=self._logs_in)
-        self.inquiry.start()
+    def _watch_for_silence(self) -> None:
+        """The stages have limits of their own."""
 
 
 class WatchedChannel(JumpChannel):

@@ -10,7 +10,6 @@ from typing import Any
 
 from pyssh_cli.client.diagnose import facts as f
 from pyssh_cli.client.diagnose.verdict import title_of
-from pyssh_cli.client.user_certificates import OTHER_PRINCIPALS
 from pyssh_cli.colour import Paint, Role
 from pyssh_cli.keys.algorithms import KEY_TYPES, key_type_of, plain_type
 from pyssh_cli.log import printable
@@ -222,12 +221,13 @@ class Report:
             yield f"no key: none of {', '.join(os.path.basename(name) for name in missing[:MAX_MISSING])} is there"
         elif not found.identities:
             yield "no key to try"
-        for line in found.skipped:
-            if not line.startswith("agent: "):  # that was a stage of its own
-                yield f"not tried: {line}"
+        for skipped in found.skipped:
+            if skipped.outcome.kind not in _OF_THE_AGENT:
+                yield f"not tried: {skipped.name}: {skipped.outcome.text}"
         for voucher in found.vouchers:
             lasts = "" if voucher.seconds is None else f", for {_span(voucher.seconds)} more"
-            yield f"{_VOUCHERS[voucher.method]}: {voucher.problem or f'{voucher.by}{lasts}'}"
+            said = voucher.problem.text if voucher.problem else f"{voucher.by}{lasts}"
+            yield f"{_VOUCHERS[voucher.method]}: {said}"
         if found.limit is not None:
             yield f"the server hangs up after {found.limit} refused {'key' if found.limit == 1 else 'keys'}"
 
@@ -247,8 +247,8 @@ class Report:
             yield f"  {each.type}{size} {each.fingerprint}"
         if each.certificate:
             yield f"  {each.certificate}"
-        if each.suspicion and not each.suspicion.startswith(OTHER_PRINCIPALS):  # that stands there already
-            yield f"  {each.suspicion}"
+        if each.suspicion and each.suspicion.kind != "refused: other principals":  # that stands there already
+            yield f"  {each.suspicion.text}"
         if each.problem and each.present:
             yield f"  {each.problem}"
 
@@ -275,6 +275,8 @@ _ANSWERS: dict[str | None, str] = {"accepted": "accepted", "refused": "refused",
 _SOURCES = {"file": "", "agent": "agent", "certificate": "certificate", "token": "token"}
 _NEEDS = {"nothing": "", "passphrase": "passphrase needed", "touch": "touch needed", "pin": "PIN needed"}
 _VOUCHERS = {"gssapi-with-mic": "Kerberos", "hostbased": "hostbased"}
+_OF_THE_AGENT = frozenset({"no agent", "empty agent", "sick agent"})
+"""Why there is no key of the agent's: that was a stage of its own."""
 _PLACES = {"server": "server, sshd_config", "client": "here, ssh_config"}
 
 _BODIES: dict[str, Callable[[Report, Any], Iterator[str]]] = {

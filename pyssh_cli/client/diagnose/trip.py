@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from pyssh_cli.client.diagnose import facts as f
+from pyssh_cli.client.diagnose.local import agent_outcome
 from pyssh_cli.client.diagnose.probe import Asked, Inquiry, Notes, Probe
 from pyssh_cli.client.way import Leg
 from pyssh_cli.config.options import Options
@@ -16,6 +17,7 @@ from pyssh_cli.net.process import UNKNOWN_PEER
 
 if TYPE_CHECKING:
     from pyssh_cli.client.link import Carrier
+    from pyssh_cli.client.outcomes import Outcome
     from pyssh_cli.net.loop import Loop
 
 PATIENCE = 10.0
@@ -39,10 +41,10 @@ class Trip:
         )
         """What a login there would go by, but for what would write, or run something after the login; `Nobody` is
         who is asked."""
-        self.agent_problem = ""
+        self.agent_problem: Outcome | None = None
         """Why the agent is not asked: it has not answered before, and would be waited for again."""
         if agent and agent.status == "warning" and agent.facts.path == printable(leg.options.identity_agent or ""):
-            self.agent_problem = agent.problem or ""
+            self.agent_problem = agent_outcome(agent)
             self.options = self.options._replace(identity_agent=None)
         self.notes = notes
         self.outer = outer

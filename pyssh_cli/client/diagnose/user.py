@@ -12,6 +12,7 @@ from pyssh_cli.client.diagnose.probe import Asked, Inquiry, Probe
 from pyssh_cli.client.diagnose.reach import reach
 from pyssh_cli.client.diagnose.trip import TooSlow, Trip
 from pyssh_cli.client.diagnose.verdict import by_methods
+from pyssh_cli.client.outcomes import Skipped
 from pyssh_cli.errors import NetworkError, ProtocolError, PysshError
 from pyssh_cli.log import printable
 
@@ -103,7 +104,7 @@ def _authentication_facts(trip: Trip) -> f.Authentication:
         signatures=None if signatures is None else tuple(printable(signatures).split(",")),
         extensions=tuple(printable(name) for name in probe.transport.extensions),
         identities=inquiry.identities(),
-        skipped=(*inquiry.skipped(), *((f"agent: {trip.agent_problem}",) if trip.agent_problem else ())),
+        skipped=(*inquiry.skipped(), *((Skipped("agent", trip.agent_problem),) if trip.agent_problem else ())),
         limit=trip.asked.limit,
         connections=trip.asked.connections,
         vouchers=inquiry.vouchers(trip),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pyssh_cli.client.diagnose.facts import Authentication, Hop, HostKey, IdentityFacts, Stage, Verdict
 from pyssh_cli.client.refusal import SWITCHES, cure
-from pyssh_cli.client.user_certificates import BY_SHA1, EDGE_OF_TIME, OTHER_PRINCIPALS
+from pyssh_cli.client.user_certificates import CURES
 from pyssh_cli.config.options import Options
 
 _ASKS = {"passphrase": "for the passphrase of {}", "touch": "for a touch of {}", "pin": "for the PIN of {}"}
@@ -165,8 +165,7 @@ def _advice(options: Options, found: Authentication, enabled: list[str]) -> tupl
         words = ["-s", options.pkcs11_provider or ""] if locked.source == "token" else [locked.name]
         needs = "PIN" if locked.needs == "pin" else locked.needs
         return f"BatchMode asks for no {needs}; give the key to an agent:", shlex.join(["ssh-add", *words])
-    skipped = [(name, why) for name, _, why in (line.partition(": ") for line in found.skipped)]
-    unable = [each for each in found.vouchers if each.advice]
+    unable = [(each.problem, each) for each in found.vouchers if each.problem and each.advice]
     offered = found.methods or ()
     if not enabled:
         switched = ", ".join(SWITCHES[name] for name in offered if name in SWITCHES)
@@ -176,12 +175,14 @@ def _advice(options: Options, found: Authentication, enabled: list[str]) -> tupl
     if found.limit is not None:
         return "offer only the right key: name it by IdentityFile or -i, and set IdentitiesOnly yes", None
     if "publickey" not in enabled and unable:
-        return f"{unable[0].problem}: {unable[0].advice}", None
+        problem, first = unable[0]
+        return f"{problem.text}: {first.advice}", None
     if "publickey" not in enabled:
         return f"the server takes no keys: ask whoever runs it how {options.user} is to log in", None
-    if used := next((each for each in unable if each.by or "expired" in (each.problem or "")), None):
-        return f"{used.problem}: {used.advice}", None
-    if surely := cure(skipped, sure=True):
+    for problem, each in unable:
+        if each.by or problem.kind == "expired ticket":  # who has had a ticket means to use it
+            return f"{problem.text}: {each.advice}", None
+    if surely := cure(found.skipped, sure=True):
         return surely, None
     if unusable := next((each for each in found.identities if each.present and each.problem), None):
         return f"{unusable.name}: {unusable.problem}", None
@@ -193,7 +194,7 @@ def _advice(options: Options, found: Authentication, enabled: list[str]) -> tupl
         return advice, shlex.join(["pyssh", "-Z", options.original_host])
     if refusals:
         return f"check that the user is {options.user}; if so, put your key there:", copy_key(options)
-    if help_ := cure(skipped, sure=False):
+    if help_ := cure(found.skipped, sure=False):
         return help_, None
     if missing := next((each for each in found.identities if each.explicit and not each.present), None):
         return f"there is no {missing.name}: correct IdentityFile or -i, or make that key with ssh-keygen", None
@@ -202,13 +203,11 @@ def _advice(options: Options, found: Authentication, enabled: list[str]) -> tupl
 
 def _of_certificate(options: Options, refused: IdentityFacts) -> str:
     """What helps a certificate that the server does not take."""
-    why = refused.suspicion or ""
-    if why.startswith(OTHER_PRINCIPALS):
-        return f"log in as one of those the certificate is for (-l), or have {options.user} put into a new one"
-    if why.startswith(EDGE_OF_TIME):
+    kind = refused.suspicion.kind if refused.suspicion else "refused"
+    if kind == "refused: edge of time":
         return "set the clocks of both sides: the certificate begins or ends just now"
-    if why.startswith(BY_SHA1):
-        return "have the certificate signed by something newer (ssh-keygen -s CA -t rsa-sha2-512)"
+    if kind in CURES:
+        return CURES[kind].format(user=options.user)
     return (
         "ask whoever runs the server why it refuses the certificate: its log tells (another authority in"
         f" TrustedUserCAKeys, its clock, {options.user} or this address not allowed)"

@@ -14,7 +14,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pyssh_cli.client.diagnose.facts import Voucher
-from pyssh_cli.client.gssapi import Gssapi, is_likely, reason_of
+from pyssh_cli.client.gssapi import NO_PACKAGE, Gssapi, is_likely, reason_of
+from pyssh_cli.client.outcomes import Outcome
 from pyssh_cli.client.refusal import ticket_cure
 from pyssh_cli.log import QUIET, Log, printable
 
@@ -33,10 +34,10 @@ _NO_KEYTAB = {"client_keytab": "MEMORY:none"}
 _MAX_SAID = 4096
 """Bytes that are taken of what the child says."""
 
-NO_TICKET = "there is no ticket"
-EXPIRED = "the ticket has expired"
+NO_TICKET = Outcome("there is no ticket", "no ticket")
+EXPIRED = Outcome("the ticket has expired", "expired ticket")
 
-Said = tuple[str, int | None, str]
+Said = tuple[str, int | None, Outcome | None]
 """What the child says: whose tickets, for how many seconds, and why there is no proof by them."""
 
 
@@ -62,24 +63,25 @@ def _this_host(trip: Trip) -> Voucher:
     if not problem:
         return Voucher("hostbased", "this host's own key", None, None, None)
     advice = "let this host vouch for its users (ssh-keysign(8), EnableSSHKeysign), or log in by a key"
-    return Voucher("hostbased", None, None, problem, advice)
+    return Voucher("hostbased", None, None, Outcome(problem), advice)
 
 
 def _kerberos(trip: Trip, auth: UserAuth) -> Voucher:
-    def voucher(by: str, seconds: int | None, problem: str = "") -> Voucher:
-        told = printable(problem) or None
-        return Voucher("gssapi-with-mic", printable(by) or None, seconds, told, told and ticket_cure(problem))
+    def voucher(by: str, seconds: int | None, problem: Outcome | None) -> Voucher:
+        told = problem._replace(text=printable(problem.text)) if problem else None
+        return Voucher("gssapi-with-mic", printable(by) or None, seconds, told, told and ticket_cure(told.kind))
 
     from importlib.util import find_spec
 
     if find_spec("gssapi") is None:
-        return voucher("", None, "the Python package gssapi is not installed")
+        return voucher("", None, NO_PACKAGE)
     if not is_likely(trip.options):
         return voucher("", None, NO_TICKET)
     said = _in_a_child(_Rehearsal(trip.options, auth, _socket(trip)), trip.limit)
     trip.notes.debug1(f"GSSAPI: {said}")
     if said is None:
-        return voucher("", None, f"cannot contact any KDC: none has answered within {trip.limit:g} seconds")
+        text = f"cannot contact any KDC: none has answered within {trip.limit:g} seconds"
+        return voucher("", None, Outcome(text, "no KDC"))
     return voucher(*said)
 
 
@@ -97,10 +99,10 @@ class _Rehearsal(Gssapi):
         problem = self._obstacle()
         return self._by, self._seconds, problem
 
-    def _obstacle(self) -> str:
+    def _obstacle(self) -> Outcome | None:
         mechanisms = self._gather()[:1]  # Kerberos, where there is any
         if not mechanisms:
-            return self.problem.removeprefix("not tried: ")
+            return self.problem
         errors = self._library.exceptions
         try:
             self._new_context(mechanisms[0]).step()
@@ -108,12 +110,13 @@ class _Rehearsal(Gssapi):
             return EXPIRED
         except errors.MissingCredentialsError:
             wanted = self._options.gssapi_client_identity
-            return f"{NO_TICKET} of {wanted} (GSSAPIClientIdentity)" if wanted else NO_TICKET
+            of = f" of {wanted} (GSSAPIClientIdentity)" if wanted else ""
+            return NO_TICKET._replace(text=f"{NO_TICKET.text}{of}")
         except (errors.GSSError, UnicodeError) as error:
             return reason_of(error)
         except NotImplementedError:  # not by this library: there may be one
             self._by = "whoever the ticket is of"
-        return ""
+        return None
 
     def _credentials(self, mechanism: Any) -> Any:
         """Copies in memory, to which the host's ticket is added."""
@@ -153,15 +156,15 @@ def _in_a_child(rehearsal: _Rehearsal, limit: float) -> Said | None:
     try:
         by, seconds, problem = json.loads(said)
     except ValueError:
-        return "", None, "the Kerberos library has crashed"
-    return by, seconds, problem
+        return "", None, Outcome("the Kerberos library has crashed")
+    return by, seconds, problem and Outcome(*problem)
 
 
 def _child(rehearsal: _Rehearsal, write_end: int) -> None:
     import resource
     import signal
 
-    said: Said = "", None, "the Kerberos library cannot be used"
+    said: Said = "", None, Outcome("the Kerberos library cannot be used")
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
@@ -169,7 +172,7 @@ def _child(rehearsal: _Rehearsal, write_end: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # of files alone, not of pipes and sockets
         said = rehearsal.rehearse()
     except Exception as error:
-        said = "", None, f"the Kerberos library cannot be used: {error}"
+        said = "", None, Outcome(f"the Kerberos library cannot be used: {error}")
     finally:
         os.write(write_end, json.dumps(said).encode()[:_MAX_SAID])
         os._exit(0)
