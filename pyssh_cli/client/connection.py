@@ -275,9 +275,9 @@ class Connection:
     def _told(self, error: PeerDisconnected | ProtocolError) -> PysshError:
         """The error in words for the person; the server is told as well, if it is to know."""
         if isinstance(error, PeerDisconnected):
-            if self._authenticator and not self.authenticated:
-                self._authenticator.disconnected(str(error))
-            text = f"Received disconnect from {self.peer}:{error.reason}: {printable(str(error))}"
+            asking = self._authenticator if not self.authenticated else None
+            hint = asking.disconnected(str(error)) if asking else ""
+            text = f"Received disconnect from {self.peer}:{error.reason}: {printable(str(error))}{hint}"
             return PeerDisconnected(text, error.reason)
         if isinstance(error, NegotiationError):
             from pyssh_cli.client.hints import no_algorithm
