@@ -4,7 +4,7 @@
 # command line are put together that bash has cut at each of COMP_WORDBREAKS.
 
 _pyssh() {
-    local program=${1/#\~\//$HOME/} line=${COMP_LINE:0:COMP_POINT}
+    local program=${1/#\~\//"$HOME"/} line=${COMP_LINE:0:COMP_POINT}
     local words=() places=() answer=() word= lead= gap piece last i count=-1
     COMPREPLY=()
     # Only pyssh is asked, and only where it is: by the path that was typed, or on PATH.
@@ -44,12 +44,15 @@ _pyssh() {
         ;;
     command*)
         i=${places[${answer[0]#* }]}
-        if declare -F _comp_command_offset >/dev/null; then
+        if [[ ${COMP_WORDS[*]:i} == *[\$\`]* ]]; then
+            # Meant for the other side, and not for here: the library would run it, in quotes or not.
+            compopt -o bashdefault -o default
+        elif declare -F _comp_command_offset >/dev/null; then
             _comp_command_offset "$i"
         elif declare -F _command_offset >/dev/null; then
             _command_offset "$i"
         elif ((i == COMP_CWORD)); then
-            compopt -o bashdefault -o default
+            compopt -o filenames -o bashdefault -o default
             mapfile -t COMPREPLY < <(compgen -c -- "$last")
         else
             compopt -o bashdefault -o default

@@ -129,7 +129,9 @@ def write_all(fd: int, data: bytes) -> None:
 def _place() -> str:
     """Where in the program the message being said comes from: "file:function():line"."""
     frame = sys._getframe(1)
-    while frame.f_code.co_filename == _place.__code__.co_filename and frame.f_back is not None:
+    while frame.f_back is not None and (
+        frame.f_code.co_filename == _place.__code__.co_filename or frame.f_code.co_name == "say"
+    ):
         frame = frame.f_back
     code = frame.f_code
     return f"{os.path.basename(code.co_filename)}:{code.co_name}():{frame.f_lineno}"

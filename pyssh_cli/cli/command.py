@@ -15,7 +15,7 @@ from pyssh_cli.cli import perform
 from pyssh_cli.cli.acts import Invocation
 from pyssh_cli.cli.flags import FLAGS, LONG_FLAGS, Flag
 from pyssh_cli.cli.invocation import UsageError, parse
-from pyssh_cli.log import Log
+from pyssh_cli.log import Log, printable
 
 
 class SshCommand(click.Command):
@@ -36,7 +36,9 @@ class SshCommand(click.Command):
         try:
             values, rest, order = parser.parse_args(list(words))
         except click.NoSuchOption as error:
-            raise UsageError(f"unknown option -- {error.option_name[1:2]}") from None
+            name = error.option_name
+            told = f" (there is no {printable(name)}; --help lists all)" if name.startswith("--") else ""
+            raise UsageError(f"unknown option -- {name[1:2]}{told}") from None
         except click.BadOptionUsage as error:
             name = error.option_name
             raise UsageError(

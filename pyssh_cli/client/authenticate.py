@@ -234,9 +234,10 @@ class Authenticator:
             self._ask_for_nothing()
             return
         self._log.debug1("No more authentication methods to try.")
-        self._explain()
+        hint = self._explain()
         self.close()
-        raise AuthenticationError(f"{self._person}: Permission denied ({printable(','.join(self._offered))}).")
+        offered = printable(",".join(self._offered))
+        raise AuthenticationError(f"{self._person}: Permission denied ({offered}).{hint}")
 
     # What the person is told of a refusal -----------------------------------------------------------------------
 
@@ -258,21 +259,23 @@ class Authenticator:
             return "told"
         return "account" if account else ""
 
-    def disconnected(self, words: str) -> None:
-        """The server hangs up with these words (SSH_MSG_DISCONNECT) before it has let the user in."""
-        if "too many authentication failures" in words.lower():
-            self._explain(too_many=True)
+    def disconnected(self, words: str) -> str:
+        """The server hangs up with these words (SSH_MSG_DISCONNECT) before it has let the user in. What helps, as
+        by `_explain`."""
+        return self._explain(too_many=True) if "too many authentication failures" in words.lower() else ""
 
-    def _explain(self, *, too_many: bool = False) -> None:
-        """Say what was tried and what may help, before the line that ends it all; not in BatchMode."""
-        if self._options.batch_mode or not self._log.enabled(INFO):
-            return
+    def _explain(self, *, too_many: bool = False) -> str:
+        """Say what was tried and what may help, before the line that ends it all. Where that is for a program's
+        log (BatchMode, LogLevel ERROR), return what is likeliest to help, for the end of that line."""
         from pyssh_cli.client.refusal import Refusal
 
         self._attempts.end(Outcome("the server hung up" if too_many else "not answered"))
         tried, skipped = self._attempts.made, self._identities.skipped
         refusal = Refusal(self._options, tried, skipped, self._offered or (), set(self._order), too_many)
+        if self._options.batch_mode or not self._log.enabled(INFO):
+            return refusal.hint()
         self._log.info(refusal.text())
+        return ""
 
     # publickey, GSSAPI and host-based (RFC 4252 sections 7 and 9, RFC 4462) --------------------------------------
 

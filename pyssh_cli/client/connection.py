@@ -226,9 +226,8 @@ class Connection:
     def _told(self, error: PeerDisconnected | ProtocolError) -> PysshError:
         """The error in words for the person; the server is told as well, if it is to know."""
         if isinstance(error, PeerDisconnected):
-            if not self.authenticated:
-                self.handshake.disconnected(str(error))
-            text = f"Received disconnect from {self.peer}:{error.reason}: {printable(str(error))}"
+            hint = "" if self.authenticated else self.handshake.disconnected(str(error))
+            text = f"Received disconnect from {self.peer}:{error.reason}: {printable(str(error))}{hint}"
             return PeerDisconnected(text, error.reason)
         if isinstance(error, NegotiationError):
             from pyssh_cli.client.hints import no_algorithm

@@ -122,10 +122,9 @@ class Handshake:
 
     # What is told of a handshake that does not come to its end --------------------------------------------------
 
-    def disconnected(self, words: str) -> None:
-        """The server hangs up with these words (SSH_MSG_DISCONNECT)."""
-        if self._authenticator:
-            self._authenticator.disconnected(words)
+    def disconnected(self, words: str) -> str:
+        """The server hangs up with these words (SSH_MSG_DISCONNECT). What helps, for the end of the line."""
+        return self._authenticator.disconnected(words) if self._authenticator else ""
 
     def hung_up(self, error: OSError | None) -> NetworkError:
         """The carrier delivers no more, because of `error`, or in good order."""

@@ -116,24 +116,31 @@ class Refusal:
         return "\n".join([*lines, f"What may help: {printable(self.advice())}"])
 
     def advice(self) -> str:
-        """The likely next step."""
+        """The likely next steps."""
+        return "; ".join(self._steps())
+
+    def hint(self) -> str:
+        """The likeliest of them, for the end of ssh's line where nobody is there to read a block."""
+        return f" ({printable(self._steps()[0])})"
+
+    def _steps(self) -> list[str]:
         if self._too_many and self._offered and "publickey" not in self._offered:
-            return (
+            return [
                 "the server counts the key that was sent ahead as a try, and takes no keys;"
                 f" leave them out by PreferredAuthentications {printable(self._offered[0])}"
-            )
+            ]
         keys = [each for each in self._tried if each.method == "publickey"]
         if self._too_many and len(keys) != 1 and not self._has_answered():
-            return (
+            return [
                 "the server gives up after a few keys; name the right one by -i or IdentityFile,"
                 " and set IdentitiesOnly yes so that no others are tried"
-            )
+            ]
         if "wants more" in self._kinds():
-            return "the server wants another proof beside the one it took: another key (-i), or what it asks for"
+            return ["the server wants another proof beside the one it took: another key (-i), or what it asks for"]
         steps = [step for step in (self._switched_off(), self._keys(), self._answers(), self._tickets()) if step]
         if any(step in {self._right_key(), self._right_password()} for step in steps):
             steps = [*steps[:3], "else the server's log says why: a locked account, AllowUsers, a missing shell"]
-        return "; ".join(steps[:4]) or f"check that the user is right ({self._user()})"
+        return steps[:4] or [f"check that the user is right ({self._user()})"]
 
     def _kinds(self, *methods: str) -> set[Kind]:
         """What came of all that was tried by these methods; by none, of everything."""
@@ -173,7 +180,8 @@ class Refusal:
         if "unreadable" in kinds:
             return "see whose the key file is (ls -l), and let yourself alone read it (chmod 600)"
         if "unusable" in kinds and not any(each.outcome.kind == "open to others" for each in self._skipped):
-            return "open the key once with ssh-add, so that an agent has it, or run it on a terminal"
+            otherwise = "go without BatchMode" if o.batch_mode else "run it on a terminal"
+            return f"open the key once with ssh-add, so that an agent has it, or {otherwise}"
         otherwise = "name a private key by -i or IdentityFile, or make one with ssh-keygen"
         return cure(self._skipped, sure=False) or otherwise
 

@@ -16,7 +16,7 @@ from pyssh_cli.config.resolve import refuse_unsupported, resolve
 from pyssh_cli.config.settings import Settings
 from pyssh_cli.config.tokens import TOKEN_RULES
 from pyssh_cli.errors import ConfigError
-from pyssh_cli.log import INFO, Log
+from pyssh_cli.log import DEBUG1, INFO, Log
 from pyssh_cli.net.names import SystemNetwork
 
 MAX_HOPS = 32
@@ -40,24 +40,39 @@ class Leg(NamedTuple):
 
     def is_named_in(self, message: str) -> bool:
         """Whether a message says that it is about this host."""
-        import re
+        return _is_named(self.name, message)
 
-        return re.search(rf"(?<![\w.-]){re.escape(self.name)}(?![\w-])", message) is not None
+
+def _is_named(name: str, message: str) -> bool:
+    import re
+
+    return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", message) is not None
 
 
 class HopLog(Log):
-    """What a hop's connection has to say: by its own LogLevel, and where its destination's connection says it."""
+    """What a hop's connection has to say: by its own LogLevel, and where its destination's connection says it.
 
-    def __init__(self, log: Log, level: int) -> None:
+    Each message says at the end of its first line which hop it is about, `name`: what programs look for are
+    beginnings of lines. But for what people are told, where one of `names` stands in it already.
+    """
+
+    def __init__(self, log: Log, level: int, name: str) -> None:
         super().__init__(level)
         self._log = log
+        self._name = name
+        self.names: tuple[str, ...] = (name,)
 
     def say(self, rank: int, message: str) -> None:
         """Say it if the hop's level lets it through."""
         if rank <= self.level:
             held, self._log.level = self._log.level, self.level
-            self._log.say(rank, message)
+            self._log.say(rank, self._at_hop(rank, message))
             self._log.level = held
+
+    def _at_hop(self, rank: int, message: str) -> str:
+        first, newline, rest = message.partition("\n")
+        told = rank < DEBUG1 and (first.startswith("@") or any(_is_named(one, message) for one in self.names))
+        return message if told else f"{first} (at {self._name}){newline}{rest}"
 
     # There is one terminal, and whether a person is told of waiting there is the destination's.
 
@@ -147,8 +162,10 @@ def _leg(hop: Hop, before: str, log: Log, handed_on: HandedOn) -> Leg:
         ("clearallforwardings", True),
     ):
         settings.replace(keyword, value, "-W")
-    hop_log = HopLog(log, INFO if handed_on.log_level is None else handed_on.log_level)
+    name = hop.host if hop.port is None else f"{hop.host} port {hop.port}"
+    hop_log = HopLog(log, INFO if handed_on.log_level is None else handed_on.log_level, name)
     hop_log.debug1(f"Settling the options of the jump host {hop.host}")
     options = resolve(settings, hop.host, SystemNetwork(hop_log), hop_log, config_file=handed_on.config_file)
+    hop_log.names = (hop.host, options.hostname)
     refuse_unsupported(settings, hop_log)
     return Leg(options, hop_log, hop.host)

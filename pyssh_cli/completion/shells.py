@@ -56,6 +56,8 @@ def bash(words: list[str]) -> str:
     if not quote:
         kept += unquoted(typed[:end])[1]  # a quote that was closed further on
     lines = [kept + _quoted(name[cut:], quote) for name in names[:MAX_WORDS]]
+    if whole and quote and lines[0].endswith(quote):
+        lines[0] += quote  # readline leaves it open where it sees one at the end
     first = "words" if whole or len(names) > 1 else "nospace"
     if found.files:
         first = "mixed" if names else "files"
@@ -115,14 +117,14 @@ def zsh(words: list[str]) -> str:
 
 
 def fish(words: list[str]) -> str:
-    """For fish: the first line is `words`, `files` with what stands before the file's name, or `command N`; words
-    are whole, with a description behind a tab."""
+    """For fish: the first line is `words`, or `command N`, or `files`, how many characters stand before the file's
+    name, and what is typed, without its quotes; words are whole, with a description behind a tab."""
     current = unquoted(words[-1])[0]
     found = reply([unquoted(word)[0] for word in words[:-1]], current)
     if found.command:
         return f"command {found.command}\n"
     kept = current[: found.start]
-    lines = [f"files {kept}" if found.files else "words"]
+    lines = [f"files {found.start} {current}" if found.files and current.isprintable() else "words"]
     if kept.isprintable():
         lines += [f"{kept}{name}\t{told}" if told else f"{kept}{name}" for name, told in found.words[:MAX_WORDS]]
     return "".join(f"{line}\n" for line in lines)

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 from prompt_toolkit.application import Application, run_in_terminal
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.filters import Condition
-from prompt_toolkit.input import create_input
+from prompt_toolkit.input.posix_utils import PosixStdinReader
 from prompt_toolkit.input.typeahead import clear_typeahead
+from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout import BufferControl, ConditionalContainer, FormattedTextControl, HSplit, Layout, Window
 from prompt_toolkit.layout.processors import BeforeInput
@@ -82,6 +83,37 @@ def _terminal(streams: Sequence[TextIO | None], mode: Literal["r", "w"], opened:
         raise PysshError("pyssh: --pick needs a terminal to choose on") from None
 
 
+class _Keys(Vt100Input):
+    """The keys of a choice. What is typed behind the one that ends it stays with the terminal, for whoever reads
+    there next: a question, or the remote shell."""
+
+    def __init__(self, terminal: TextIO, is_over: Callable[[], bool]) -> None:
+        super().__init__(terminal)
+        self.stdin_reader = _ByteReader(self.fileno(), is_over)
+
+    def raw_mode(self) -> raw_mode:
+        """Byte by byte and without echo; but Enter is translated as it was found, for those who read next."""
+        return _RawMode(self.fileno())
+
+
+class _RawMode(raw_mode):
+    @classmethod
+    def _patch_iflag(cls, attrs: int) -> int:
+        return attrs & ~(termios.IXON | termios.IXOFF)
+
+
+class _ByteReader(PosixStdinReader):
+    """Reads a byte whenever there is one, so that none is read before it is known what the last one did."""
+
+    def __init__(self, fd: int, is_over: Callable[[], bool]) -> None:
+        super().__init__(fd)
+        self._is_over = is_over
+
+    def read(self, count: int = 1) -> str:
+        """The character that the next byte completes; nothing when the choice is over."""
+        return "" if self._is_over() else super().read(count)
+
+
 class _Picker:
     """One choice on its way."""
 
@@ -114,7 +146,7 @@ class _Picker:
                 )
             ),
             key_bindings=self._keys(),
-            input=create_input(source),
+            input=_Keys(source, lambda: self._application.is_done),
             output=output,
             color_depth=ColorDepth.DEPTH_1_BIT,
             erase_when_done=True,
@@ -132,7 +164,7 @@ class _Picker:
         except EOFError:  # the terminal is gone
             return None
         finally:
-            clear_typeahead(self._application.input)  # what came with the last key is for nobody else
+            clear_typeahead(self._application.input)  # keys that were one with the last, as Alt and another
             for number, handler in handlers.items():
                 if signal.getsignal(number) == handler:
                     signal.signal(number, signal.SIG_DFL)
@@ -239,6 +271,10 @@ class _Picker:
             else:
                 event.app.exit(result=None)
 
+        def paste(event: KeyPressEvent) -> None:
+            self._line.insert_text(" ".join(event.data.split()))  # on the one line that there is
+
+        bind(paste, "<bracketed-paste>")
         bind(lambda _: self._move(-1), "up", "c-p", "s-tab")
         bind(lambda _: self._move(1), "down", "c-n", "tab")
         bind(lambda _: self._move(-self._height()), "pageup")

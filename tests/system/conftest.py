@@ -209,12 +209,11 @@ def screen(pyssh: Client) -> Iterator[OpenScreen]:
 class Agent:
     """An ssh-agent of the tests' own."""
 
-    def __init__(self, directory: Path) -> None:
-        """Start it; the client finds it by `socket`."""
+    def __init__(self, directory: Path, *options: str) -> None:
+        """Start it; the client finds it by `socket`, which listens when this is done."""
         self.socket = directory / "agent"
-        self._process = subprocess.Popen(
-            [program("ssh-agent"), "-D", "-a", self.socket], stdout=subprocess.DEVNULL, start_new_session=True
-        )
+        argv = [program("ssh-agent"), "-D", "-a", str(self.socket), *options]
+        self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, start_new_session=True)
         wait_until(self._listens, "the agent to listen")
 
     def add(self, *paths: Path) -> None:

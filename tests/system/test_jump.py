@@ -160,6 +160,31 @@ def test_flags_that_hops_get(ready: Client) -> None:
 
 
 @pytest.mark.beyond_ssh
+def test_lines_of_hops_say_whose_they_are(ready: Client) -> None:
+    done = ready.run("-vv", "-J", "one,two", "box", "true")
+    assert done.returncode == 0
+    lines = done.stderr.decode().splitlines()
+    for what in ("debug1: Server host key: ", "debug2: KEX algorithms: ", "debug1: Next authentication method: "):
+        ends = [re.sub(r".*?( \(at \w+\))?$", r"\1", line) for line in lines if line.startswith(what)]
+        assert set(ends) == {" (at one)", " (at two)", ""}, what
+    # What people are told says so where it does not name the host anyway.
+    told = [line for line in lines if line.startswith("Authenticated to ")]
+    assert [line.endswith('using "publickey".') for line in told] == [True] * 3
+
+
+@pytest.mark.beyond_ssh
+def test_a_warning_of_a_hop_says_whose_it_is(ready: Client, hosts: dict[str, Server]) -> None:
+    write_config(ready, hosts, one="KexAlgorithms curve25519-sha256\nVisualHostKey yes")
+    done = ready.run("-J", "one", "box", "true")
+    assert done.returncode == 0
+    shown, *_ = told = done.stderr.decode().splitlines()
+    assert shown.startswith("Host key fingerprint is SHA256:")
+    assert shown.endswith(" (at one)")
+    warning = "** WARNING: connection is not using a post-quantum key exchange algorithm."
+    assert [line for line in told if line.startswith("** WARNING")] == [f"{warning} (at one)"]
+
+
+@pytest.mark.beyond_ssh
 @pytest.mark.parametrize("lines", ["Host one\nProxyJump two\nHost two\nProxyJump one\n", "ProxyJump one\n"])
 def test_a_way_that_leads_back_is_refused(ready: Client, hosts: dict[str, Server], lines: str) -> None:
     write_config(ready, hosts, lines)

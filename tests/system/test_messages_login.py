@@ -36,9 +36,11 @@ def advice(done: subprocess.CompletedProcess[bytes]) -> str:
 
 
 def denied(pyssh: Client, server: Server, *words: str) -> subprocess.CompletedProcess[bytes]:
-    """Fail to log in as ssh does, with ssh's last line as the last one."""
+    """Fail to log in as ssh does, with ssh's last line as the last one; with BatchMode help stands at its end."""
     done = as_ssh(pyssh, *words, "box", "true", passing=("Permission denied, please",))
-    assert done.stderr.decode().splitlines()[-1] == f"{server.user}@127.0.0.1: {DENIED}"
+    line, _, help_ = done.stderr.decode().splitlines()[-1].partition(f"@127.0.0.1: {DENIED}")
+    assert line == server.user
+    assert bool(help_) == (BATCH[1] in words)
     return done
 
 
@@ -70,6 +72,7 @@ def test_a_locked_key_and_nobody_to_ask(pyssh: Client, openssh: Server, batch: b
     assert line in done.stderr.decode()
     if batch:
         assert len(done.stderr.splitlines()) == 2
+        assert b"ssh-add, so that an agent has it, or go without BatchMode)\n" in done.stderr
     else:
         assert "ssh-add" in advice(done)
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.system.clients import Client
 from tests.system.conftest import OpenScreen, OpenTerminal
-from tests.system.servers import Server
+from tests.system.servers import PASSPHRASE, Server
 from tests.system.terminals import JOB, Screen
 from tests.system.test_asking import state_of
 from tests.system.waiting import wait_until
@@ -64,6 +64,55 @@ def test_what_was_chosen_is_first_the_next_time_and_the_screen_is_clean(
     assert f"{openssh.user}@127.0.0.1 port {openssh.port}" in shown[5]
     window.type("Enter")
     assert window.wait_for("ready").split() == ["ready"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "behind"),
+    [
+        (b"bx\r", b"ls -l\r"),
+        (b"\x15zz\r\x15box\r", "h\u00e4ll\u00f6 \u20ac\r".encode()),  # the first Enter chooses nothing
+        (b"\x1b[B\x1b[A\x1bOB\x1b[Z\r", b"\x1b[A\x1b[5~\r"),
+        (b"\n", b"\xff\x00\x1b\r"),
+    ],
+    ids=["letters", "utf-8", "escape sequences", "bytes"],
+)
+def test_what_is_typed_behind_enter_is_for_the_session(
+    chosen: bytes, behind: bytes, pyssh: Client, openssh: Server, terminal: OpenTerminal
+) -> None:
+    pyssh.aim(openssh)
+    session = terminal("-tt", "--pick", "", "stty raw -echo; echo ready; head -c 40 | od -An -tx1")
+    session.expect("127.0.0.1 port")
+    wait_until(session.is_raw, "the keys to come one by one")
+    session.send(chosen + behind)
+    session.expect("ready")
+    session.send(b"." * 40)
+    # As what is typed ahead of a raw terminal: Enter has become a newline.
+    wanted = (behind.replace(b"\r", b"\n") + b"." * 40)[:40]
+    session.expect(r"\s+".join(f"{byte:02x}" for byte in wanted))
+    assert session.wait() == 0
+
+
+def test_what_is_typed_behind_enter_answers_a_question(
+    pyssh: Client, openssh: Server, terminal: OpenTerminal
+) -> None:
+    pyssh.aim(openssh, keys=[pyssh.keys.variant("ed25519", "pick-locked", passphrase=PASSPHRASE)])
+    session = terminal("-tt", "--pick", "", "read line; echo got $line")
+    session.expect("127.0.0.1 port")
+    wait_until(session.is_raw, "the keys to come one by one")
+    session.send(b"box\r" + PASSPHRASE.encode() + b"\rmore\r")
+    session.expect("got more")
+    assert session.wait() == 0
+
+
+def test_a_paste_with_an_end_of_line_is_one_line(pyssh: Client, screen: OpenScreen) -> None:
+    pyssh.aim_at_port(1)
+    add_hosts(pyssh, "Host web")
+    window = screen("--pick")
+    window.wait_for("port 22")
+    window.type("\x1b[200~\tbo\r\n\x1b[201~")
+    window.wait_for("1/2 > bo\n> box\n")
+    window.type("x", "Enter")
+    window.wait_for("connect to host 127.0.0.1 port 1")
 
 
 @pytest.mark.parametrize("keys", ["\x1b", "\x04"], ids=["escape", "ctrl-d"])

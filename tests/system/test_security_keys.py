@@ -21,10 +21,9 @@ from pyssh_cli.net.names import SystemNetwork
 from pyssh_cli.terminal.questions import Questions
 from pyssh_cli.wire import string, uint32
 from tests.system.clients import Client
-from tests.system.conftest import OpenTerminal, StartServer
+from tests.system.conftest import Agent, OpenTerminal, StartServer
 from tests.system.diagnosed import diagnosis, stages
 from tests.system.servers import HERE, Server, program, public_directory
-from tests.system.waiting import wait_until
 from tests.unit.keygen import certify, make
 
 KINDS = ("ed25519-sk", "ecdsa-sk")
@@ -153,13 +152,10 @@ def test_agent_has_the_authenticator_sign(
     pyssh: Client, authorized: tuple[Path, Server], provider: Path, tmp_path: Path, kind: str, added_by: str
 ) -> None:
     path, server = authorized
-    socket = provider.parent / f"agent-{kind}-{added_by}"
-    agent = subprocess.Popen(
-        [program("ssh-agent"), "-D", "-a", socket, "-P", f"{provider.parent}/*"], stdout=subprocess.DEVNULL
-    )
+    directory = public_directory()
+    agent = Agent(directory, "-P", f"{provider.parent}/*")
     try:
-        wait_until(socket.exists, "the agent's socket")
-        environment = {"SSH_AUTH_SOCK": str(socket)}
+        environment = {"SSH_AUTH_SOCK": str(agent.socket)}
         pyssh.environment.update(environment)
         path.write_text(make_security_key(provider, tmp_path / "key", kind) + "\n")
         if added_by == "ssh-add":
@@ -174,8 +170,8 @@ def test_agent_has_the_authenticator_sign(
         done = pyssh.run("box", "echo in")
         assert done.stdout == b"in\n", done.stderr
     finally:
-        agent.kill()
-        agent.wait()
+        agent.stop()
+        shutil.rmtree(directory)
 
 
 def test_without_a_provider_the_key_is_passed_over(

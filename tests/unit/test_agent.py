@@ -49,15 +49,20 @@ def agent_socket() -> Iterator[Path]:
         env={**os.environ, "SSH_ASKPASS": "/bin/false"},
     )
     try:
-        for _ in range(500):
-            if path.exists():
-                break
+        deadline = time.monotonic() + 60
+        while not _is_heard(path) and time.monotonic() < deadline:
             time.sleep(0.01)
         yield path
     finally:
         agent.terminate()
         agent.wait()
         shutil.rmtree(folder)
+
+
+def _is_heard(path: Path) -> bool:
+    """Whether somebody listens: the path is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(str(path)) == 0
 
 
 def exchange_over(path: Path) -> Callable[[bytes], bytes]:

@@ -418,7 +418,8 @@ def test_what_fish_is_told() -> None:
     lines = shells.fish(["pyssh", "-o", "Compression="]).splitlines()
     assert lines == ["words", "Compression=yes", "Compression=no"]
     assert "-4\tUse IPv4 addresses only" in shells.fish(["pyssh", "-"]).splitlines()
-    assert shells.fish(["pyssh", "-o", "IdentityFile=/e"]).splitlines()[0] == "files IdentityFile="
+    assert shells.fish(["pyssh", "-o", "IdentityFile=/e"]).splitlines()[0] == "files 13 IdentityFile=/e"
+    assert shells.fish(["pyssh", "-i", "'a b"]).splitlines()[0] == "files 0 a b"
     assert shells.fish(["pyssh", "host", ""]) == "command 2\n"
 
 

@@ -26,6 +26,8 @@ from pyssh_cli.cli.command import pyssh
 from pyssh_cli.cli.flags import FLAGS, LONG_FLAGS
 from pyssh_cli.cli.query import QUERIES
 from pyssh_cli.client import command_line, hostbased, idle
+from pyssh_cli.client.diagnose import facts
+from pyssh_cli.client.diagnose.stages import STAGES
 from pyssh_cli.config import dump, grammars, match
 from pyssh_cli.config.algorithms import CIPHER
 from pyssh_cli.config.keywords import (
@@ -464,3 +466,27 @@ def test_pages_are_installed_where_man_finds_them() -> None:
     targets = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
     for page in PAGES:
         assert targets[f"man/{page.name}"] == f"share/man/man{page.suffix[1:]}/{page.name}"
+
+
+def test_all_fields_of_json_are_told_of() -> None:
+    """And the values of those that have a few."""
+    _, _, part = PROGRAM.partition(".Ss The object that --json prints\n")
+    part, _, _ = part.partition("\n.Sh ")
+    told = set(re.findall(r"\w+", " ".join(re.findall(r"\bLi ([^(]+?)(?:\bNo\b|$)", part, re.MULTILINE))))
+    fields = {
+        name
+        for made in vars(facts).values()
+        if isinstance(made, type) and issubclass(made, tuple) and made.__module__ == facts.__name__
+        if made is not facts.Verdict
+        for name in made._fields  # type: ignore[attr-defined]
+    }
+    values = {
+        value for kind in (facts.Status, facts.Weakness.__annotations__["severity"]) for value in words(kind)
+    }
+    assert fields | {*STAGES, "configuration", "agent", "forwards"} <= told
+    assert values <= told
+
+
+def words(kind: object) -> set[str]:
+    """The strings of a Literal, also where it is a text still."""
+    return set(re.findall(r"['\"](\w+)['\"]", str(kind)))

@@ -115,7 +115,17 @@ def test_levels_of_hops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     capsys.readouterr()
     hop.log.debug3("seen")
     destination.log.error("not seen")
-    assert capsys.readouterr().err == "debug3: seen\n"
+    assert capsys.readouterr().err == "debug3: seen (at a)\n"
+    destination.log.forced = lambda place: place.startswith("test_proxies.py:test_levels_of_hops():")
+    hop.log.debug1("placed")
+    assert capsys.readouterr().err.endswith("): placed (at a)\n")
+    hop, _ = way(tmp_path / "config", "Host host\nProxyJump a:2222\nHost a\nLogLevel DEBUG\n")
+    capsys.readouterr()
+    hop.log.debug1("seen")
+    hop.log.info("the host a is named")
+    hop.log.info("several\nlines, none of them")
+    told = "debug1: seen (at a port 2222)\nthe host a is named\nseveral (at a port 2222)\nlines, none of them\n"
+    assert capsys.readouterr().err == told
     hop, _ = way(tmp_path / "config", "Host host\nProxyJump a\nHost a\nLogLevel QUIET\n", log_level=DEBUG1)
     assert hop.log.level == DEBUG1
     hop, _ = way(tmp_path / "config", "", flags={"loglevel": -1, "proxyjump": "a"})

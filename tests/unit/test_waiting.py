@@ -106,7 +106,7 @@ def test_who_is_not_told(written: list[str], tmp_path: Path, monkeypatch: pytest
 
 def test_a_hop_tells_by_the_log_of_the_destination() -> None:
     log = Told()
-    hop = HopLog(log, lg.QUIET)
+    hop = HopLog(log, lg.QUIET, "gate")
     assert hop.tell_at() == 1.0
     hop.waits_for("it")
     hop.clear()

@@ -333,4 +333,7 @@ def as_json(value: Any) -> Any:
     fields = getattr(value, "_fields", None)
     if fields is None:
         return [as_json(each) for each in value]
-    return {name: as_json(each) for name, each in zip(fields, value, strict=True)}
+    made = {name: as_json(each) for name, each in zip(fields, value, strict=True)}
+    if made.get("stages") == []:
+        made["stages"] = {}  # an object, whatever there is in it
+    return made

@@ -279,10 +279,11 @@ class Inquiry(Authenticator):
             return
         self._ask_next()
 
-    def disconnected(self, words: str) -> None:
+    def disconnected(self, words: str) -> str:
         """The server hangs up: if that is for the keys, the one that was asked for last has been refused."""
         del words
         self.hung_up()
+        return ""
 
     def hung_up(self) -> None:
         """The connection has ended while the answer to a query was due."""
