@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import termios
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.protocol.messages import EXTENDED_DATA_STDERR
 from pyssh_cli.terminal.escapes import Escape, EscapeFilter
-from pyssh_cli.terminal.raw import RawMode, window_size
+from pyssh_cli.terminal.raw import RawMode, await_foreground, in_background, window_size
 from pyssh_cli.wire import Reader, string, uint32
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 
 TYPED_SIZE = 16 * 1024
 """Bytes read from a terminal at once."""
+
+TYPED_AHEAD = 64 * 1024
+"""Bytes typed that may wait until the connection takes them; then nothing more is read, and no escape heard."""
 
 TTY_WINDOW = 64 * 1024
 """Bytes of output that may be on their way to a terminal: what stops a flood stops it when they are shown."""
@@ -78,6 +82,7 @@ class Session:
         self._typed = b""
         self._packets_a_read = 1
         self._asked_at = 0.0
+        self._size_told = (0, 0, 0, 0)
         self.ended_by_user = False
         self._timed_out = False
 
@@ -179,8 +184,19 @@ class Session:
 
             ask_with_session(o, self._log, self._loop, self._connection, channel)
         if self.tty:
-            request_pty(o, self._channels, channel)
+            if not o.stdin_null:
+                self._await_foreground()
+            self._size_told = request_pty(o, self._channels, channel)
         request_program(o, self._log, self._channels, channel)
+
+    @staticmethod
+    def _await_foreground() -> None:
+        """Started in the background, we have to wait here: the modes that the server is to be told of are those of
+        the shell's line editor until we are brought to the foreground."""
+        try:
+            await_foreground(STDIN)
+        except termios.error:  # nobody will: raw mode says what becomes of that
+            pass
 
     def _speaks_openssh(self) -> bool:
         return self._connection.transport.server_version.startswith(b"SSH-2.0-OpenSSH_")
@@ -206,6 +222,8 @@ class Session:
             self._record()
         elif answer.name != "x11-req":
             self._started = True
+            if self.tty and self._size_told != window_size(STDIN):  # changed since, and told to nobody
+                self.window_changed()
             self._start_input()
 
     def _on_request_refused(self, name: str) -> None:
@@ -234,7 +252,8 @@ class Session:
     # Input ------------------------------------------------------------------------------------------------------
 
     def _start_input(self) -> None:
-        if self.tty and os.isatty(STDIN) and not self._options.stdin_null:
+        # Where nothing is typed, raw mode is for what is shown: no reason to stop in the background.
+        if self.tty and os.isatty(STDIN) and not (self._options.stdin_null and in_background(STDIN)):
             self._raw.enter()
         if self.tty and not self._options.stdin_null:
             self._obscure_typing()
@@ -260,16 +279,13 @@ class Session:
     def _watch_stdin(self, wanted: bool) -> None:
         """Watch stdin exactly while there is a use for what it says."""
         channel = self._channel
-        wanted = (
-            wanted
-            and self._started
-            and not self._stdin_ended
-            and not self._closed
-            and not self._typed
-            and channel is not None
-            and channel.sendable > 0
-            and self._connection.takes_data()
-        )
+        if channel is None or not self._started or self._stdin_ended or self._closed:
+            wanted = False
+        elif self.tty:
+            # Keys are read while none can leave, as in a key exchange: there may be escapes among them.
+            wanted = wanted and len(self._typed) < min(channel.sendable, TYPED_AHEAD)
+        else:
+            wanted = wanted and channel.sendable > 0 and self._connection.takes_data()
         if wanted != self._stdin_watched:
             self._stdin_watched = wanted
             self._loop.watch(STDIN, (self._on_typed if self.tty else self._on_stdin) if wanted else None)
@@ -374,8 +390,8 @@ class Session:
         self._escape_keys.act(escape)
 
     def window_changed(self) -> None:
-        """The terminal's window has another size now (RFC 4254 section 6.7)."""
-        if self.tty and self._started and self._channel:
+        """The terminal's window has another size now (RFC 4254 section 6.7): that of stdin, if it is one."""
+        if self.tty and self._started and self._channel and os.isatty(STDIN):
             found = window_size(STDIN)
             self._channels.request(self._channel, "window-change", b"".join(map(uint32, found)))
             if self._recording:
@@ -420,7 +436,7 @@ class Session:
             reader = Reader(request.fields)
             signal_name, _, message = reader.text(), reader.boolean(), reader.text()
             self._log.verbose(f"Remote command ended by signal {signal_name} {message}".rstrip())
-            if not self._timed_out:
+            if not self._timed_out and self._exit_status is None:
                 self._exit_status = FAILURE
         elif request.name == "eow@openssh.com":
             self._stdin_ended = True
