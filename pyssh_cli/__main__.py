@@ -13,6 +13,8 @@ import gc
 import os
 import sys
 
+import pyssh_cli
+
 # Collecting garbage while modules load finds none and costs milliseconds; the session turns it on again.
 gc.disable()
 
@@ -22,6 +24,25 @@ def _open_standard_descriptors() -> None:
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)
+
+
+def _keep_to_ourselves() -> None:
+    """Hand on nothing of what whoever started us has open beside the standard three; the background gives it up.
+
+    A lock or the end of a pipe would be held by whatever we start for as long as that lives. ssh closes all at
+    once; we may still be told to read one (`-F <(...)`).
+    """
+    try:
+        open_now = [int(name) for name in os.listdir("/dev/fd")]
+    except (OSError, ValueError):
+        return
+    for fd in open_now:
+        try:
+            if fd > 2 and os.get_inheritable(fd):  # what Python opens is not (PEP 446)
+                os.set_inheritable(fd, False)
+                pyssh_cli.INHERITED.append(fd)
+        except OSError:  # it was the directory's
+            pass
 
 
 def _forget_coerced_locale() -> None:
@@ -60,6 +81,9 @@ def main() -> None:
     if sys.argv[1:2] == ["--complete"] and sys.argv[2:3] in (["bash"], ["zsh"], ["fish"]):
         _complete(sys.argv[2], sys.argv[3:])
     _open_standard_descriptors()
+    _keep_to_ourselves()
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # then nobody could tell how what we start has ended
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _forget_coerced_locale()
     from pyssh_cli.cli import main as run
 

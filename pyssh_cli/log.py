@@ -126,6 +126,19 @@ def write_all(fd: int, data: bytes) -> None:
             return
 
 
+def _is_raw(fd: int) -> bool:
+    """Whether `fd` is a terminal on which a LF only steps down: another program's session is on it, perhaps one
+    that we are the ProxyCommand of."""
+    if not os.isatty(fd):
+        return False
+    import termios
+
+    try:
+        return not termios.tcgetattr(fd)[1] & termios.OPOST
+    except termios.error:
+        return False
+
+
 def _place() -> str:
     """Where in the program the message being said comes from: "file:function():line"."""
     frame = sys._getframe(1)
@@ -147,8 +160,8 @@ def _say_to_syslog(rank: int, message: str) -> None:
 class Log:
     """One place to say things, with ssh's levels. `level` is a rank of `LOG_LEVELS`.
 
-    Lines end in CR LF while the terminal is raw (`raw` is set by `terminal/`), because a bare LF would only
-    step down there.
+    Lines end in CR LF while the terminal is raw (`raw` is set by `terminal/`, or another program has made it so),
+    because a bare LF would only step down there.
     """
 
     def __init__(self, level: int = INFO) -> None:
@@ -253,7 +266,6 @@ class Log:
         if self._silent:
             return
         self.clear()
-        end = "\r\n" if self.raw and self._file is None else "\n"
         body = printable(message, newlines=rank <= INFO)
         if rank <= ERROR and len(body) > LONGEST:
             body = "\n".join(line[:LONGEST] for line in body.split("\n"))
@@ -262,14 +274,16 @@ class Log:
             return
         if rank <= ERROR and self._file is None and body.endswith(")"):
             body = _with_hints(body, stream)
-        line = _PREFIX.get(rank, "") + body.replace("\n", end) + end
         try:
             fd = stream.fileno()
         except (OSError, ValueError):  # something that stands for stderr, or a closed one
-            if not stream.closed:
-                stream.write(line)
-        else:
+            fd = -1
+        end = "\r\n" if self._file is None and (self.raw or _is_raw(fd)) else "\n"
+        line = _PREFIX.get(rank, "") + body.replace("\n", end) + end
+        if fd >= 0:
             write_all(fd, line.encode("utf-8", "backslashreplace"))
+        elif not stream.closed:
+            stream.write(line)
 
     def error(self, message: str) -> None:
         """Something went wrong."""

@@ -8,12 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from pyssh_cli import INHERITED
 from pyssh_cli.config.options import Options
 from pyssh_cli.errors import PysshError
 from pyssh_cli.log import Log
 from pyssh_cli.net.loop import Loop
 
 STDIN, STDOUT, STDERR = 0, 1, 2
+
+FAILED = 255
+"""What the foreground ends with when nothing goes on behind it."""
 
 
 class Background:
@@ -69,11 +73,13 @@ class Background:
 
 
 def detach(loop: Loop, settle: Callable[[], None] | None = None) -> None:
-    """Go on in a process of its own session, and end the one in the foreground with status 0 (daemon(3)).
+    """Go on in a process of its own session, and end the one in the foreground with status 0 (daemon(3)); with
+    `FAILED` if the new one does not come so far.
 
     `settle` is called in the new one, if it is given. The foreground stays until all of this is done: a terminal
-    that is closed as soon as the caller's prompt is back hangs up nobody. The working directory and all
-    descriptors stay. Raises PysshError when no process can be had.
+    that is closed as soon as the caller's prompt is back hangs up nobody. The working directory and our
+    descriptors stay; what the caller had open beside them is let go of. Raises PysshError when no process can be
+    had.
     """
     reader, writer = os.pipe()
     try:
@@ -83,12 +89,24 @@ def detach(loop: Loop, settle: Callable[[], None] | None = None) -> None:
         os.close(writer)
         raise PysshError(f"daemon() failed: {error.strerror}") from None
     if child:
-        os.close(writer)
-        os.read(reader, 1)
-        os._exit(0)  # nothing is put in order: all of it belongs to the child now
+        status = FAILED
+        try:
+            os.close(writer)
+            status = 0 if os.read(reader, 1) else FAILED
+        finally:  # Ctrl-C as well: nothing is put in order, for all of it belongs to the child now
+            os._exit(status)
     os.close(reader)
     os.setsid()
+    while INHERITED:
+        try:
+            os.close(INHERITED.pop())
+        except OSError:  # whatever its last write has come to is nothing of ours
+            pass
     loop.renew()
     if settle:
         settle()
+    try:
+        os.write(writer, b"!")
+    except OSError:  # somebody has ended the foreground already
+        pass
     os.close(writer)

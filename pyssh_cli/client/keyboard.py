@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 TYPED_SIZE = 16 * 1024
 """Bytes read from a terminal at once."""
 
+TYPED_AHEAD = 64 * 1024
+"""Bytes typed that may wait until the connection takes them; then nothing more is read, and no escape heard."""
+
 
 class Keyboard(Stdin):
     """Keys on their way to `channel`. `act` does what an escape asks for; `record` is given what is sent."""
@@ -42,7 +45,7 @@ class Keyboard(Stdin):
         self._escapes = EscapeFilter(options.escape_char)
         self._act = act
         self._record = record
-        self._waiting = b""  # for room in the window, and stdin with it
+        self._waiting = b""  # for room in the window
         self._typing: ObscuredTyping | None = None
 
     def start(self) -> None:
@@ -57,7 +60,8 @@ class Keyboard(Stdin):
         super().start()
 
     def _is_wanted(self) -> bool:
-        return not self._waiting and super()._is_wanted()
+        # Keys are read while none can leave, as in a key exchange: there may be escapes among them.
+        return not self._ended and len(self._waiting) < min(self._channel.sendable, TYPED_AHEAD)
 
     def may_send(self) -> None:
         if self._waiting:

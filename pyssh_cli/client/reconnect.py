@@ -62,12 +62,13 @@ REFUSALS = frozenset((1, 7, 13, 14, 15))
 user's proof or name are not welcome."""
 
 LEAVE_MODES = (
-    b"\x1b[?1047l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l\x1b[?1l\x1b>\x1b[=0u\x1b[>4m"
-    b"\x1b7\x1b[r\x1b8\x1b[?7h\x1b[?25h\x1b(B\x0f\x1b[m\r\n"
+    b"\x1b[?2026l\x1b[?1047l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l\x1b[?1l\x1b>"
+    b"\x1b[=0u\x1b[>4m\x1b7\x1b[r\x1b8\x1b[?7h\x1b[?25h\x1b(B\x0f\x1b[m\r\n"
 )
-"""Takes a terminal out of what programs on the other side may have set and cannot undo any more: the alternate
-screen, reports of the mouse, of the focus and of pastes, application keys and other ways to tell of keys, margins,
-lines that do not wrap, a hidden cursor, drawing characters, colours (xterm's ctlseqs, kitty's keyboard protocol).
+"""Takes a terminal out of what programs on the other side may have set and cannot undo any more: an update that is
+held until it is whole (mode 2026), the alternate screen, reports of the mouse, of the focus and of pastes,
+application keys and other ways to tell of keys, margins, lines that do not wrap, a hidden cursor, drawing
+characters, colours (xterm's ctlseqs, kitty's keyboard protocol).
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import termios
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from pyssh_cli.net.loop import Loop
 from pyssh_cli.protocol import channels as ch
 from pyssh_cli.protocol.messages import EXTENDED_DATA_STDERR
 from pyssh_cli.protocol.version import is_openssh
-from pyssh_cli.terminal.raw import RawMode, window_size
+from pyssh_cli.terminal.raw import RawMode, await_foreground, in_background, window_size
 from pyssh_cli.wire import Reader, uint32
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Session:
         self._closed = False
         self._started = False
         self._asked_at = 0.0
+        self._size_told = (0, 0, 0, 0)
         self.ended_by_user = False
         self._timed_out = False
 
@@ -167,8 +169,19 @@ class Session:
 
             ask_with_session(o, self.log, self.loop, self.connection, channel)
         if self.tty:
-            request_pty(o, self._channels, channel)
+            if not o.stdin_null:
+                self._await_foreground()
+            self._size_told = request_pty(o, self._channels, channel)
         request_program(o, self.log, self._channels, channel)
+
+    @staticmethod
+    def _await_foreground() -> None:
+        """Started in the background, we have to wait here: the modes that the server is to be told of are those of
+        the shell's line editor until we are brought to the foreground."""
+        try:
+            await_foreground(STDIN)
+        except termios.error:  # nobody will: raw mode says what becomes of that
+            pass
 
     def _record(self) -> None:
         """Record what the terminal shows from now on, if that is wanted (SessionRecord)."""
@@ -191,6 +204,8 @@ class Session:
             self._record()
         elif answer.name != "x11-req":
             self._started = True
+            if self.tty and self._size_told != window_size(STDIN):  # changed since, and told to nobody
+                self.window_changed()
             self._start_input()
 
     def _on_request_refused(self, name: str) -> None:
@@ -219,13 +234,14 @@ class Session:
 
     def _start_input(self) -> None:
         o, channel = self.options, self.channel
+        # Where nothing is typed, raw mode is for what is shown: no reason to stop in the background.
+        if self.tty and os.isatty(STDIN) and not (o.stdin_null and in_background(STDIN)):
+            self.raw.enter()
         if not self.tty or o.stdin_null:
             self._input = Stdin(self.log, self.loop, self.connection, channel)
         else:
             from pyssh_cli.client.keyboard import Keyboard
 
-            if os.isatty(STDIN):
-                self.raw.enter()
             record = self._recording.typed if self._recording and o.session_record_input else None
             self._input = Keyboard(o, self.log, self.loop, self.connection, channel, self._act, record)
         if self._unread:
@@ -248,8 +264,8 @@ class Session:
         self._escape_keys.act(escape)
 
     def window_changed(self) -> None:
-        """The terminal's window has another size now (RFC 4254 section 6.7)."""
-        if self.tty and self._started and self._channel:
+        """The terminal's window has another size now (RFC 4254 section 6.7): that of stdin, if it is one."""
+        if self.tty and self._started and self._channel and os.isatty(STDIN):
             found = window_size(STDIN)
             self._channels.request(self._channel, "window-change", b"".join(map(uint32, found)))
             if self._recording:
@@ -294,7 +310,7 @@ class Session:
             reader = Reader(request.fields)
             signal_name, _, message = reader.text(), reader.boolean(), reader.text()
             self.log.verbose(f"Remote command ended by signal {signal_name} {message}".rstrip())
-            if not self._timed_out:
+            if not self._timed_out and self._exit_status is None:
                 self._exit_status = FAILURE
         elif request.name == "eow@openssh.com":
             self._unread = True

@@ -53,15 +53,17 @@ def environment(options: Options) -> list[tuple[str, str]]:
     return [*sent, *options.set_env]
 
 
-def request_pty(options: Options, channels: Channels, channel: Channel) -> None:
-    """Ask for a pty (section 6.2); without a terminal of ours the modes are the server's own."""
+def request_pty(options: Options, channels: Channels, channel: Channel) -> tuple[int, int, int, int]:
+    """Ask for a pty (section 6.2), and return the size told; without a terminal of ours the modes are the
+    server's own."""
     try:
         modes = encode_modes(termios.tcgetattr(STDIN))
     except termios.error:
         modes = NO_MODES
-    size = b"".join(map(uint32, window_size(STDIN)))
-    fields = text(terminal_type(options)) + size + string(modes)
+    size = window_size(STDIN)
+    fields = text(terminal_type(options)) + b"".join(map(uint32, size)) + string(modes)
     channels.request(channel, "pty-req", fields, want_reply=True)
+    return size
 
 
 def request_program(options: Options, log: Log, channels: Channels, channel: Channel) -> None:

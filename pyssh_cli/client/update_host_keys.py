@@ -214,7 +214,8 @@ class UpdateHostKeys:
     def _is_accepted(self) -> bool:
         """Whether the person says yes."""
         for _ in range(_ANSWERS):
-            answer = self._questions.ask_line("Accept updated hostkeys? (yes/no): ")
+            # Fresh: what was typed ahead was for the remote side.
+            answer = self._questions.ask_line("Accept updated hostkeys? (yes/no): ", fresh=True)
             if answer is None or answer.lower() == "no":
                 return False
             if answer.lower() == "yes":

@@ -67,7 +67,10 @@ def choose(choices: Choices, start: str) -> int | None:
     with ExitStack() as opened:
         source = _terminal((sys.stdin,), "r", opened)
         sink = _terminal((sys.stderr, sys.stdout), "w", opened)
-        await_foreground(source.fileno())
+        try:
+            await_foreground(source.fileno())
+        except termios.error:  # we are in the background for good
+            raise PysshError("pyssh: --pick needs a terminal to choose on") from None
         with SignalsAsFound():
             return _Picker(choices, start, source, sink).run()
 

@@ -12,6 +12,7 @@ import contextlib
 import os
 import select
 import signal
+import sys
 import termios
 from typing import TYPE_CHECKING, Any, Self
 
@@ -107,8 +108,7 @@ def _read_line(fd: int, held: _HeldSignals) -> tuple[bytes | None, bool]:
     """(the line, whether an end of line was typed); the line is None after a signal or an end of file."""
     answer = bytearray()
     while True:
-        # Not poll: macOS refuses it on /dev/tty.
-        ready, _, _ = select.select([fd, held.fileno()], [], [])
+        ready = _readable(fd, held.fileno())
         if held.fileno() in ready:
             held.collect()
             if held.caught:
@@ -120,6 +120,16 @@ def _read_line(fd: int, held: _HeldSignals) -> tuple[bytes | None, bool]:
         if char in b"\r\n":
             return bytes(answer), True
         answer += char
+
+
+def _readable(*descriptors: int) -> list[int]:
+    """Wait until one of them can be read: those that can."""
+    if sys.platform == "darwin":  # whose poll refuses /dev/tty
+        return select.select(descriptors, [], [])[0]
+    poll = select.poll()  # while select takes no descriptor above 1023
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return [descriptor for descriptor, _ in poll.poll()]
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -45,9 +45,10 @@ class Questions:
         """What is typed, unseen, after `prompt`; None for no answer (Ctrl-D, BatchMode, nowhere to ask)."""
         return self._ask(prompt, echo=False, fresh=False)
 
-    def ask_line(self, prompt: str, echo: bool = True) -> str | None:
-        """What is typed after `prompt`; None for no answer (Ctrl-D, BatchMode, nowhere to ask)."""
-        return self._ask(prompt, echo=echo, fresh=False)
+    def ask_line(self, prompt: str, echo: bool = True, *, fresh: bool = False) -> str | None:
+        """What is typed after `prompt`, and not before it when it is to be `fresh`; None for no answer (Ctrl-D,
+        BatchMode, nowhere to ask)."""
+        return self._ask(prompt, echo=echo, fresh=fresh)
 
     def ask_confirmation(self, question: str) -> bool:
         """Whether the person answers `question` with "yes"; it is asked until the answer is yes or no.

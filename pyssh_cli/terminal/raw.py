@@ -70,7 +70,7 @@ def restore(fd: int, found: list[Any], ours: list[Any]) -> None:
     # In the background SIGTTOU would stop the process in the middle of this (tcsetattr(3), termios(4)).
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
     try:
-        if _in_background(fd) and not _same(termios.tcgetattr(fd), ours):
+        if in_background(fd) and not _same(termios.tcgetattr(fd), ours):
             return
         set_attributes(fd, found)
     except (termios.error, OSError, ValueError):  # the terminal has gone, and its modes with it
@@ -83,13 +83,20 @@ def await_foreground(fd: int) -> None:
     """Stop, when this process is in the background, until it is brought to the foreground of terminal `fd`.
 
     To be called before the terminal's attributes are read: until then they are those of the shell's line editor,
-    and no good to be restored later.
+    and no good to be restored later. Raises termios.error where nobody could continue us (an orphaned process
+    group).
     """
-    if _in_background(fd):
-        os.killpg(os.getpgrp(), signal.SIGTTOU)
+    while in_background(fd):
+        try:
+            termios.tcdrain(fd)  # changes nothing; the kernel stops us before it, as often as the shell says `bg`
+        except termios.error as e:
+            if e.args[0] != errno.EINTR:
+                raise
+        else:
+            return  # or SIGTTOU is ignored, and we may do as we like
 
 
-def _in_background(fd: int) -> bool:
+def in_background(fd: int) -> bool:
     """Whether the terminal belongs to another process group than ours (termios(4), job control)."""
     try:
         return os.tcgetpgrp(fd) != os.getpgrp()
@@ -106,7 +113,7 @@ class RawMode:
     """The local terminal's raw mode, entered and left any number of times.
 
     `fd` is the terminal, stdin as a rule. `log` is told (`log.raw`), so that its lines end in CR LF meanwhile.
-    Both methods may be called twice, in any order, and from a Python signal handler that interrupts the other.
+    All methods may be called twice, in any order, and from a Python signal handler that interrupts another.
     What was found is restored at the interpreter's exit too, but a signal's default action does not come by here:
     who wants the terminal back after a SIGTERM handles SIGTERM.
     """
@@ -116,6 +123,7 @@ class RawMode:
         self._log = log
         self._found: list[Any] | None = None
         self._registered = False
+        self._leaving = False
 
     @property
     def active(self) -> bool:
@@ -158,9 +166,22 @@ class RawMode:
         found = self._found
         if found is None:
             return
+        self._leaving = True
         restore(self._fd, found, raw_attributes(found))
         self._found = None
+        self._leaving = False
         self._log.raw = False
+
+    def renew(self) -> None:
+        """Set raw mode once more, if it is on and the terminal ours: a shell may have changed the modes while
+        somebody had us stopped (SIGSTOP, which nobody hears of). Never raises, and waits for nothing."""
+        found = self._found
+        if found is None or self._leaving or in_background(self._fd):
+            return
+        try:
+            termios.tcsetattr(self._fd, termios.TCSANOW, raw_attributes(found))
+        except termios.error:  # the terminal has gone
+            pass
 
     def __enter__(self) -> Self:
         self.enter()

@@ -43,7 +43,8 @@ KILLING = (signal.SIGABRT, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signa
 
 
 def guard_terminal(raw: RawMode, resumed: Callable[[], None]) -> None:
-    """From now on no signal leaves raw mode behind: SIGTSTP, and those that mean nothing to us and kill.
+    """From now on no signal leaves raw mode behind: SIGTSTP, and those that mean nothing to us and kill. SIGCONT
+    brings it back, whatever has stopped us.
 
     Ignored ones stay ignored. `resumed` is called, in a signal handler, when we were stopped and are continued.
     """
@@ -57,7 +58,11 @@ def guard_terminal(raw: RawMode, resumed: Callable[[], None]) -> None:
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
 
-    for number, handler in ((signal.SIGTSTP, stop_and_resume), *((number, die) for number in KILLING)):
+    def go_on(_number: int, _frame: FrameType | None) -> None:
+        raw.renew()
+
+    handlers = ((signal.SIGTSTP, stop_and_resume), (signal.SIGCONT, go_on))
+    for number, handler in (*handlers, *((number, die) for number in KILLING)):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, handler)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import signal
 import sys
@@ -293,6 +294,30 @@ def test_answers_are_not_called_right_for_a_server_that_only_hangs_up(
     assert shown.wait() == 255
     assert b"while nobody was logging in" in shown.seen
     assert b"seems right" not in shown.seen
+
+
+CROWDED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (1200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+while os.open("/dev/null", os.O_RDONLY) < 1100:
+    pass
+for number in range(3, 1101):
+    os.set_inheritable(number, True)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""Runs a program with more descriptors open than select(2) knows."""
+
+
+@pytest.mark.skipif(0 <= resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 1200, reason="no so many descriptors")
+def test_asked_in_spite_of_many_descriptors(
+    client: Client, asyncssh_server: Server, terminal: OpenTerminal
+) -> None:
+    aim_at(client, asyncssh_server, "password")
+    shown = terminal("box", "echo in", argv=[sys.executable, "-c", CROWDED, *client.argv])
+    shown.expect("assword: ")
+    shown.send(f"{asyncssh_server.password}\n")
+    shown.expect("in\r\n")
+    assert shown.wait() == 0
 
 
 # Stopping, and unusual answers.

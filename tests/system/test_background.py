@@ -173,6 +173,31 @@ def test_a_shell_cannot_be_sent_there(client: Client, openssh: Server, words: li
     assert done.stderr.rstrip() == b"Cannot fork into background without a command to execute."
 
 
+def test_what_the_caller_had_open_is_let_go_of(
+    client: Client, openssh: Server, left: Left, gate: Path, tmp_path: Path
+) -> None:
+    lock = tmp_path / "lock"
+    client.aim(openssh)
+    with client.start("-f", "box", waits_for(gate), argv=["sh", "-c", 'exec "$@" 9>"$0"', str(lock)]) as process:
+        assert process.wait(PATIENCE) == 0
+    held = [os.readlink(entry) for entry in Path(f"/proc/{left.pid()}/fd").iterdir()]
+    assert str(lock) not in held
+    gate.touch()
+    wait_until(lambda: not left.pids(), "the end of it")
+
+
+@pytest.mark.parametrize(("settle", "status"), [("", 0), ("os._exit(3)", 255), ("1 / 0", 255)])
+def test_the_foreground_tells_of_success_only_when_something_goes_on(settle: str, status: int) -> None:
+    script = (
+        "import os\n"
+        "from pyssh_cli.client.background import detach\n"
+        "from pyssh_cli.net.loop import Loop\n"
+        f"detach(Loop(), lambda: exec({settle!r}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, timeout=PATIENCE, check=False)
+    assert done.returncode == status
+
+
 def test_the_password_is_asked_before(
     client: Client, password_server: Server, left: Left, gate: Path, terminal: OpenTerminal, tmp_path: Path
 ) -> None:

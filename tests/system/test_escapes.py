@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.system.conftest import OpenTerminal
 from tests.system.scripted_server import Talk
 from tests.system.servers import Account, Server
 from tests.system.sessions import SHOW, WATCH, in_session, open_cat
-from tests.system.waiting import wait_until
+from tests.system.waiting import PATIENCE, wait_until
 
 
 @pytest.mark.parametrize(
@@ -155,6 +156,25 @@ def test_rekeying_on_demand(client: Client, openssh: Server, terminal: OpenTermi
     shown.send("after|")
     shown.expect(r"after\|")
     assert exchanges == 1
+
+
+def test_escapes_are_heard_while_a_key_exchange_hangs(
+    client: Client, scripted: object, terminal: OpenTerminal
+) -> None:
+    gone = Event()
+    server = scripted(lambda _talk: gone.wait(PATIENCE))  # type: ignore[operator]
+    client.aim_at_port(server.port)
+    client.known_hosts.write_text(server.known_hosts_line)
+    shown = terminal("-tt", "box", argv=client.argv)
+    wait_until(shown.is_raw, "raw mode")
+    shown.send("~R")
+    for level in ("VERBOSE", "DEBUG", "DEBUG2"):
+        shown.send("text\r~v")
+        shown.expect(rf"~v \[LogLevel {level}\]\r\n")
+    shown.send("~.")
+    shown.expect("Connection to 127.0.0.1 closed.")
+    assert shown.wait() == 255
+    gone.set()
 
 
 def test_suspended_and_brought_back(client: Client, openssh: Server, terminal: OpenTerminal) -> None:

@@ -136,6 +136,9 @@ def test_refused_shell(client: Client, scripted: StartScripted, terminal: OpenTe
     assert b"request failed on channel 0" in shown.seen
 
 
+KILLED = channel_request("exit-signal", text("KILL") + boolean(False) + text("") + text(""))
+
+
 @pytest.mark.parametrize(
     ("told", "status"),
     [
@@ -146,7 +149,9 @@ def test_refused_shell(client: Client, scripted: StartScripted, terminal: OpenTe
         ((CLOSE,), 255),
         ((exit_status(5), CLOSE), 5),
         ((EOF, exit_status(6), CLOSE), 6),
-        ((channel_request("exit-signal", text("KILL") + boolean(False) + text("") + text("")), EOF, CLOSE), 255),
+        ((KILLED, EOF, CLOSE), 255),
+        ((exit_status(7), KILLED, EOF, CLOSE), 7),
+        ((KILLED, exit_status(8), EOF, CLOSE), 8),
     ],
 )
 def test_exit_codes_of_all_sorts(
@@ -346,6 +351,27 @@ def test_a_stopped_session_goes_on(
     wait_until(lambda: state_of(job) != "T", "the client to go on")
     if flag == "-t":
         wait_until(shown.is_raw, "raw mode again")
+    shown.send("go\n")
+    shown.expect("still here")
+    assert shown.wait() == 8
+    assert shown.modes() == before
+
+
+@pytest.mark.beyond_ssh
+def test_a_session_that_was_stopped_unheard_has_a_raw_terminal_again(
+    pyssh: Client, scripted: StartScripted, terminal: OpenTerminal
+) -> None:
+    aim(pyssh, scripted(echo))
+    shown = terminal("-t", "box", "run", argv=[sys.executable, "-c", JOB, *pyssh.argv])
+    before = shown.modes()
+    job = int(shown.expect(r"job (\d+)")[1])
+    shown.expect("ready")
+    wait_until(shown.is_raw, "raw mode")
+    os.kill(job, signal.SIGSTOP)
+    wait_until(lambda: state_of(job) == "T", "the client to stop")
+    shown.set_modes(before)  # as a shell does
+    os.kill(job, signal.SIGCONT)
+    wait_until(shown.is_raw, "raw mode again")
     shown.send("go\n")
     shown.expect("still here")
     assert shown.wait() == 8

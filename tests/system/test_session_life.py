@@ -8,8 +8,10 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -228,11 +230,111 @@ def test_changes_of_the_window_are_told_as_they_come(
     ]
 
 
+def test_a_change_of_the_window_before_the_shell_is_there(
+    client: Client, scripted: StartScripted, terminal: OpenTerminal
+) -> None:
+    asked, changed = Event(), Event()
+
+    def start_late(talk: Talk) -> bytes:
+        numbers = uint32(0) + uint32(0) + uint32(1 << 20) + uint32(1 << 15)
+        talk.expect(m.CHANNEL_OPEN)
+        talk.say(bytes((m.CHANNEL_OPEN_CONFIRMATION,)) + numbers)
+        while requests([talk.expect(m.CHANNEL_REQUEST)])[0][0] != "exec":
+            pass
+        asked.set()
+        assert changed.wait(PATIENCE)
+        talk.say(*[bytes((m.CHANNEL_SUCCESS,)) + uint32(0)] * 2)
+        told = talk.expect(m.CHANNEL_REQUEST)
+        talk.say(*ending(0))
+        return told
+
+    server = scripted(start_late, stage="channel")
+    aim(client, server)
+    shown = terminal("-t", "box", "run", argv=client.argv)
+    assert asked.wait(PATIENCE)
+    wait_until(lambda: is_logged_in(shown.pid), "the client to mind the window")
+    shown.resize(50, 132)
+    changed.set()
+    assert shown.wait() == 0
+    told = b"".join(map(uint32, (132, 50, 0, 0)))
+    assert requests([server.result()]) == [("window-change", False, told)]  # type: ignore[list-item]
+
+
+def test_without_a_terminal_for_stdin_no_window_is_told(
+    client: Client, scripted: StartScripted, terminal: OpenTerminal
+) -> None:
+    def see(talk: Talk) -> list[bytes]:
+        talk.say(data(b"ready"))
+        talk.expect(m.CHANNEL_DATA)
+        talk.say(*ending(0))
+        return talk.until_gone()
+
+    server = scripted(see)
+    aim(client, server)
+    shown = terminal("-tt", "box", "run", argv=["sh", "-c", '(read go; echo go) | "$@"', "-", *client.argv])
+    shown.expect("ready")
+    shown.resize(50, 132)
+    shown.send("\n")
+    shown.wait()
+    asked = requests(server.result())  # type: ignore[arg-type]
+    assert [name for name, _, _ in asked] == ["pty-req", "exec"]
+
+
+LATE_JOB = """
+import os, signal, sys, termios
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+found = termios.tcgetattr(0)
+modes = termios.tcgetattr(0)
+modes[0] &= ~termios.ICRNL
+modes[3] &= ~(termios.ICANON | termios.ECHO)
+termios.tcsetattr(0, termios.TCSADRAIN, modes)
+job = os.fork()
+if not job:
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execvp(sys.argv[1], sys.argv[1:])
+for _ in range(2):
+    assert os.WIFSTOPPED(os.waitpid(job, os.WUNTRACED)[1])
+    os.killpg(job, signal.SIGCONT)
+assert os.WIFSTOPPED(os.waitpid(job, os.WUNTRACED)[1])
+termios.tcsetattr(0, termios.TCSADRAIN, found)
+os.tcsetpgrp(0, job)
+os.killpg(job, signal.SIGCONT)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(job, 0)[1]))
+"""
+"""A shell that starts a program in the background, says `bg` twice, and then `fg`; its line editor has modes of
+its own."""
+
+
+@pytest.mark.beyond_ssh
+def test_a_session_begun_in_the_background_has_the_modes_of_the_foreground(
+    pyssh: Client, openssh: Server, terminal: OpenTerminal
+) -> None:
+    pyssh.aim(openssh)
+    shown = terminal("-t", "box", "stty -a; exit 3", argv=[sys.executable, "-c", LATE_JOB, *pyssh.argv])
+    before = shown.modes()
+    assert shown.wait() == 3
+    assert b" icrnl" in shown.seen
+    assert b" icanon" in shown.seen
+    assert shown.modes() == before
+
+
 @pytest.mark.parametrize("words", [["-n", "box", "cat"], ["-o", "StdinNull=yes", "box", "cat"]])
 def test_stdin_null(client: Client, openssh: Server, words: list[str]) -> None:
     client.aim(openssh)
     done = client.run(*words, send=b"not for the remote side")
     assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_a_terminal_without_input_shows_what_comes_as_it_came(
+    client: Client, openssh: Server, terminal: OpenTerminal
+) -> None:
+    client.aim(openssh)
+    shown = terminal("-tt", "-n", "box", "echo one; sleep 0.2; echo two; exit 3", argv=client.argv)
+    before = shown.modes()
+    assert shown.wait() == 3
+    assert shown.seen.startswith(b"one\r\ntwo\r\nConnection to ")
+    assert shown.modes() == before
 
 
 def test_without_a_session_nothing_is_opened_and_stdin_is_left_alone(
@@ -309,6 +411,50 @@ def test_local_command_is_told_of_closed_pipes(client: Client, openssh: Server, 
     client.aim(openssh, f"LocalCommand {script}", "PermitLocalCommand yes")
     assert client.run("box", "true").returncode == 0
     assert mark.read_text() == "141\n"
+
+
+IGNORING_CHILDREN = (
+    "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"
+)
+
+
+def test_a_caller_that_ignores_its_children_costs_nothing(client: Client, openssh: Server) -> None:
+    client.aim(openssh, "LocalCommand echo local; exit 3", "PermitLocalCommand yes")
+    with client.start("box", "echo remote", argv=[sys.executable, "-c", IGNORING_CHILDREN]) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err) == (0, b"local\nremote\n", b"")
+    broken = ("-o", f"UserKnownHostsFile {os.devnull}", "-o", "KnownHostsCommand /bin/sh -c 'exit 3'")
+    with client.start(*broken, "box", "true", argv=[sys.executable, "-c", IGNORING_CHILDREN]) as process:
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 255
+    assert b"failed, status 3" in err
+
+
+def test_what_is_started_has_no_descriptor_of_the_caller_s(
+    client: Client, openssh: Server, tmp_path: Path
+) -> None:
+    lock = tmp_path / "lock"
+    shell = ["sh", "-c", 'exec "$@" 9>"$0"', str(lock)]
+    client.aim(
+        openssh, "LocalCommand if echo held >&9; then echo open; else echo closed; fi", "PermitLocalCommand yes"
+    )
+    with client.start("box", "true", argv=shell) as process:
+        out, _ = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, lock.read_bytes()) == (0, b"closed\n", b"")
+
+
+@pytest.mark.beyond_ssh
+def test_a_configuration_may_come_from_a_descriptor(pyssh: Client, openssh: Server) -> None:
+    pyssh.aim(openssh)
+    script = 'c=$1; shift; exec "$@" -F /dev/fd/9 box "echo in" 9<"$c"'
+    done = subprocess.run(
+        ["sh", "-c", script, "-", str(pyssh.config), *pyssh.argv[:-2]],
+        env=pyssh.environment,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, b"in\n")
 
 
 @pytest.mark.parametrize("reason", ["refused", "unknown host"])
@@ -409,6 +555,16 @@ def test_log_verbose_shows_what_comes_from_a_place(
     lines = done.stderr.decode().splitlines()
     assert all("():" in line and "(pid=" in line for line in lines)
     assert bool(lines) == shown
+
+
+def test_lines_are_whole_on_a_terminal_that_somebody_else_has_made_raw(
+    client: Client, terminal: OpenTerminal
+) -> None:
+    client.aim_at_port(free_port())
+    shown = terminal("box", argv=["sh", "-c", 'stty -opost; "$@"; stty sane', "-", *client.argv])
+    shown.wait()
+    assert b"Connection refused" in shown.seen
+    assert shown.seen.count(b"\n") == shown.seen.count(b"\r\n")
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])

@@ -191,6 +191,21 @@ def test_what_the_person_is_asked_may_be_refused(pyssh: Client, server: Server, 
         assert pyssh.known_hosts.read_text() == after
 
 
+def test_what_was_typed_before_the_question_is_no_answer(
+    pyssh: Client, server: Server, terminal: OpenTerminal
+) -> None:
+    before = lines(host_field(server), server.host_keys[0])
+    aim(pyssh, server, before, "UpdateHostKeys ask")
+    shown = terminal("box")
+    shown.send("yes\n")
+    shown.expect(r"Accept updated hostkeys\? \(yes/no\): ")
+    shown.send("no\n")
+    shown.expect("ready> ")
+    shown.send("\x03\rexit 4\r")  # it may have been for the shell
+    assert shown.wait() == 4
+    assert pyssh.known_hosts.read_text() == before
+
+
 def test_nobody_is_asked_about_a_command(pyssh: Client, server: Server, terminal: OpenTerminal) -> None:
     before = lines(host_field(server), server.host_keys[0])
     aim(pyssh, server, before, "UpdateHostKeys ask")
