@@ -82,7 +82,7 @@ class ChannelList:
             )
             for what, total, before, window, ended in (
                 ("sent", channel.bytes_sent, last.sent, channel.remote_window, channel.eof_sent),
-                ("received", channel.bytes_received, last.received, channel.local_window, channel.eof_received),
+                ("received", channel.bytes_received, last.received, channel.window.left, channel.eof_received),
             )
         ]
         idle = f"idle for {shown_seconds(now - channel.last_used)}" if channel.last_used else "never used"

@@ -6,79 +6,56 @@ the owner says has been dealt with (`consumed`), so that a slow reader slows the
 A channel's life. It is opened by us (`open`) and confirmed or refused by the server, or the other way round. Each
 side may send EOF, after which it sends no more data, and must send CLOSE, after which it sends nothing; the
 channel is gone when both have. A server's CLOSE is answered at once (RFC 4254 section 5.3).
-
-The window. We grant the server a window, give back what was consumed in pieces of some size, and widen it
-fourfold, up to a limit, when the sender turns out to be held back by it: when a whole window arrived within a
-few of the round trips that it takes to grant it, while the reader keeps up. A window larger than the path needs
-would only cost memory, and time in cold caches. One that began small, because what is under way to a person should
-not be much, narrows again when the reader falls behind.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from struct import Struct
 from typing import Any, NamedTuple
 
 from pyssh_cli.errors import ProtocolError
 from pyssh_cli.protocol import messages as m
+from pyssh_cli.protocol import windows
+from pyssh_cli.protocol.windows import AllWindows, ReceiveWindow
 from pyssh_cli.wire import Reader, boolean, string, text, uint32
 
-INITIAL_WINDOW = 2 * 1024 * 1024
-"""Bytes; what OpenSSH grants and never changes."""
-
-MAX_WINDOW = 32 * 1024 * 1024
-"""Bytes: enough to fill 2.5 Gbit/s over 100 ms, and the most that a stalled reader can make us hold."""
+INITIAL_WINDOW, MAX_WINDOW = windows.INITIAL_WINDOW, windows.MAX_WINDOW
+"""Bytes of a channel's window at first, and at most, where nothing else is asked for."""
 
 MAX_PACKET = 32 * 1024
 """The maximum packet size we ask for, in bytes of data; OpenSSH never sends more."""
 
-ALL_FIRST_WINDOWS = 16 * 1024 * 1024
-"""Bytes that the first windows of many channels share, so that a thousand readers who all stall can not make us
-hold gigabytes; MIN_WINDOW is what each gets in any case."""
+DATA_HEAD = 9
+"""Bytes before the data in CHANNEL_DATA: the message number, and the two of `_DATA_FIELDS`."""
 
-MIN_WINDOW = 64 * 1024
-
-ALL_WINDOWS = 128 * 1024 * 1024
-"""Bytes that all windows together may grow to."""
-
-HELD_BACK = 4
-"""Round trips within which a whole window goes by when the window, and not the path, is what holds the sender.
-It takes one at least; bursts and the time that both ends need make it more."""
-
+_DATA_FIELDS = Struct(">II").unpack_from
+"""recipient channel and length of the data (RFC 4254 section 5.2)"""
 
 AGENT_KINDS = frozenset({"auth-agent@openssh.com", "agent-connect"})
 """Channels to the person's agent, by OpenSSH's name and by that of draft-ietf-sshm-ssh-agent."""
 
 
 class Channel:
-    """One channel, seen from our side. Windows are bytes.
+    """One channel, seen from our side.
 
     - `remote_id`: -1 until the server has confirmed the channel.
-    - `local_window`: what the server may still send; `window_size`: how far that is refilled.
-    - `held`: received, and not consumed yet; `unreturned`: consumed, and not granted again yet.
+    - `window`: what the server may send us; `remote_window`: the bytes that we may send it.
     - `replies`: our requests that want a reply, oldest first.
-    - `until_marker`: bytes to come until the last one of the window as it was at the time `marked_at`.
     - `opened_at`, `last_used`: by `Channels.now`, when it was confirmed and when data last went either way.
     - `purpose`: what it is for, more closely than its kind says, as in "session:shell"; `told`: what we call it.
     - `interactive`: whether it carries little, and that is waited for: a terminal, or an agent.
     """
 
-    def __init__(
-        self, local_id: int, kind: str, window: int = INITIAL_WINDOW, max_window: int = MAX_WINDOW
-    ) -> None:
+    def __init__(self, local_id: int, kind: str, window: ReceiveWindow | None = None) -> None:
         self.local_id = local_id
         self.kind = kind
         self.purpose = kind
         self.told = kind
         self.interactive = kind in AGENT_KINDS
         self.remote_id = -1
-        self.local_window = window
-        self.window_size = window
-        self.first_window = window
-        self.max_window = max_window
-        self.unreturned = 0
-        self.held = 0
+        self.window = window or ReceiveWindow(AllWindows(), INITIAL_WINDOW, MAX_WINDOW)
         self.remote_window = 0
         self.remote_max_packet = 0
         self.eof_sent = False
@@ -86,8 +63,6 @@ class Channel:
         self.close_sent = False
         self.close_received = False
         self.replies: deque[str] = deque()
-        self.until_marker = -1
-        self.marked_at = 0.0
         self.bytes_received = 0
         self.bytes_sent = 0
         self.opened_at = 0.0
@@ -206,7 +181,7 @@ class Channels:
         self._send = send
         self._channels: dict[int, Channel] = {}
         self._next_id = 0
-        self._all_windows = 0
+        self._windows = AllWindows()
         self._global_replies: deque[tuple[str, Any]] = deque()
         self.round_trip = 0.0
         """Seconds that a round trip takes at least, as far as known; 0 for unknown. Set by the owner."""
@@ -240,19 +215,18 @@ class Channels:
         return channel
 
     def _new(self, kind: str, window: int, max_window: int = MAX_WINDOW) -> Channel:
-        channel = Channel(self._next_id, kind, window, max_window)
+        channel = Channel(self._next_id, kind, ReceiveWindow(self._windows, window, max_window))
         self._next_id += 1
-        self._all_windows += window
         self._channels[channel.local_id] = channel
         return channel
 
     def _forget(self, channel: Channel) -> None:
         del self._channels[channel.local_id]
-        self._all_windows -= channel.window_size
+        channel.window.give_up()
 
     def first_window(self) -> int:
         """The first window for one more channel among those that are there."""
-        return max(MIN_WINDOW, min(INITIAL_WINDOW, ALL_FIRST_WINDOWS // (len(self._channels) + 1)))
+        return self._windows.first(len(self._channels))
 
     def accept(self, request: OpenRequested, window: int = INITIAL_WINDOW) -> Channel:
         """Confirm a channel that the server wants to open; it is open at once."""
@@ -260,12 +234,13 @@ class Channels:
         channel.remote_id, channel.remote_window = request.remote_id, request.window
         channel.remote_max_packet = request.max_packet
         channel.opened_at = channel.last_used = self.now
+        channel.window.granted(self.now)
         sizes = uint32(channel.local_id) + uint32(window) + uint32(MAX_PACKET)
         self._send(bytes((m.CHANNEL_OPEN_CONFIRMATION,)), uint32(request.remote_id), sizes)
         return channel
 
     def _send_open(self, channel: Channel, fields: bytes) -> None:
-        sizes = uint32(channel.local_id) + uint32(channel.local_window) + uint32(MAX_PACKET)
+        sizes = uint32(channel.local_id) + uint32(channel.window.left) + uint32(MAX_PACKET)
         self._send(bytes((m.CHANNEL_OPEN,)), string(channel.kind.encode("ascii")), sizes, fields)
 
     def open_again(self, channel: Channel, fields: bytes = b"") -> None:
@@ -329,42 +304,14 @@ class Channels:
     def consumed(self, channel: Channel, count: int, now: float) -> None:
         """`count` bytes of the channel's data have been dealt with: grant them again when it is time to.
 
-        `now` is in seconds, on any clock that only goes forward.
+        `now` is in seconds, on the clock of `Channels.now`.
         """
-        channel.held -= count
-        channel.unreturned += count
-        if not channel.marked_at:
-            channel.marked_at = now
-            channel.until_marker = channel.local_window
-        if channel.unreturned < _adjust_at(channel.window_size) or not channel.open or channel.eof_received:
+        if not channel.open or channel.eof_received:  # nothing is granted any more
+            channel.window.held -= count
             return
-        if channel.until_marker <= 0:
-            if self._is_held_back(channel, now):
-                most = min(channel.max_window - channel.window_size, ALL_WINDOWS - self._all_windows)
-                growth = max(0, min(3 * channel.window_size, most))
-                channel.window_size += growth
-                self._all_windows += growth
-                channel.unreturned += growth
-            elif _falls_behind(channel):
-                excess = channel.window_size - max(channel.first_window, channel.window_size // 4)
-                channel.window_size -= excess
-                self._all_windows -= excess
-                channel.unreturned -= excess
-            channel.marked_at = now
-            channel.until_marker = channel.local_window + channel.unreturned
-        if channel.unreturned <= 0:
-            return
-        grant, channel.unreturned = channel.unreturned, 0
-        channel.local_window += grant
-        self._send(bytes((m.CHANNEL_WINDOW_ADJUST,)), uint32(channel.remote_id), uint32(grant))
-
-    def _is_held_back(self, channel: Channel, now: float) -> bool:
-        """Whether the window, granted at `marked_at` and used up now, went by as fast as a round trip allows."""
-        return (
-            self.round_trip > 0
-            and channel.held * 4 <= channel.window_size
-            and now - channel.marked_at <= HELD_BACK * self.round_trip
-        )
+        grant = channel.window.consumed(count, now, self.round_trip)
+        if grant:
+            self._send(bytes((m.CHANNEL_WINDOW_ADJUST,)), uint32(channel.remote_id), uint32(grant))
 
     # The server's to do -----------------------------------------------------------------------------------------
 
@@ -373,9 +320,12 @@ class Channels:
         number = payload[0]
         if number == m.CHANNEL_DATA:
             # The way of a byte: no Reader here.
-            channel = self._find(int.from_bytes(payload[1:5], "big"), number)
-            data = payload[9:]
-            if len(payload) < 9 or int.from_bytes(payload[5:9], "big") != len(data):
+            if len(payload) < DATA_HEAD:
+                raise ProtocolError("Channel data of another length than it says")
+            local_id, length = _DATA_FIELDS(payload, 1)
+            channel = self._find(local_id, number)
+            data = payload[DATA_HEAD:]
+            if length != len(data):
                 raise ProtocolError("Channel data of another length than it says")
             return self._data(channel, 0, data)
         reader = Reader(payload, 1)
@@ -411,16 +361,13 @@ class Channels:
 
     def _data(self, channel: Channel, stream: int, data: memoryview) -> Data | None:
         count = len(data)
-        if count > channel.local_window:
+        if not channel.window.received(count):
             raise ProtocolError("The server sends more than the channel's window")
         if channel.eof_received or channel.close_received:
             raise ProtocolError("The server sends data after it said that it would not")
         if not count:
             return None
-        channel.local_window -= count
-        channel.until_marker -= count
         channel.bytes_received += count
-        channel.held += count
         channel.last_used = self.now
         return Data(channel, stream, data)
 
@@ -432,6 +379,7 @@ class Channels:
             raise ProtocolError("The server opens a channel with a maximum packet size of 0")
         channel.remote_id, channel.remote_window, channel.remote_max_packet = remote_id, window, packet
         channel.opened_at = channel.last_used = self.now
+        channel.window.granted(self.now)
         return Opened(channel)
 
     def _on_failure_to_open(self, channel: Channel, reader: Reader) -> Event:
@@ -496,21 +444,6 @@ OPEN_FAILURES = {
 def understands(number: int) -> bool:
     """Whether a message number is the connection protocol's (RFC 4254 section 9)."""
     return m.GLOBAL_REQUEST <= number <= m.REQUEST_FAILURE or m.CHANNEL_OPEN <= number <= m.CHANNEL_FAILURE
-
-
-def _falls_behind(channel: Channel) -> bool:
-    """Whether the reader of a channel that began with a small window is what holds it, now that it is wider."""
-    return (
-        channel.first_window < INITIAL_WINDOW
-        and channel.window_size > channel.first_window
-        and channel.held * 4 > channel.window_size
-    )
-
-
-def _adjust_at(window: int) -> int:
-    """How much is consumed before it is granted again: half of a window up to the usual first size, and of larger
-    ones an eighth, so that a long path does not run half empty."""
-    return max(min(INITIAL_WINDOW, window) // 2, window // 8)
 
 
 _HANDLERS: dict[int, Callable[[Channels, Channel, Reader], Event | None]] = {

@@ -53,18 +53,21 @@ class AesGcmOpener:
     TAG = 16
 
     def __init__(self, key: bytes, iv: bytes) -> None:
+        from struct import Struct  # as late as the package: -Q and -G need neither
+
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self._decrypt_into = AESGCM(key).decrypt_into
         self._invalid = InvalidTag
+        self._uint32_at = Struct(">I").unpack_from
         self._fixed = iv[:4]
         self._invocation = int.from_bytes(iv[4:], "big")
 
     def packet_size(self, buffer: memoryview, start: int, end: int, sequence: int) -> int:  # noqa: ARG002
         if end - start < 4:
             return 0
-        packet_length = int.from_bytes(buffer[start : start + 4], "big")
+        (packet_length,) = self._uint32_at(buffer, start)  # a view and from_bytes take three times as long
         return 20 + check_length(packet_length, packet_length, 16)
 
     def open(self, buffer: memoryview, start: int, size: int, sequence: int) -> memoryview:  # noqa: ARG002

@@ -29,19 +29,9 @@ from typing import NamedTuple
 from pyssh_cli.errors import PeerDisconnected, ProtocolError
 from pyssh_cli.log import DEBUG1, DEBUG2, DEBUG3, printable
 from pyssh_cli.protocol import messages as m
-from pyssh_cli.protocol.compression import COMPRESSIONS, Compressor, Decompressor
 from pyssh_cli.protocol.key_exchange import Debug, KeyExchange, Offer, tell_agreement, tell_proposals
 from pyssh_cli.protocol.negotiation import EXT_INFO_SERVER, STRICT_SERVER, Agreement, Proposal
-from pyssh_cli.protocol.packet import (
-    HEADER,
-    MAX_OVERHEAD,
-    Opener,
-    PlainOpener,
-    PlainSealer,
-    ReceiveBuffer,
-    Sealer,
-    SendBuffer,
-)
+from pyssh_cli.protocol.packet_streams import ReceivedPackets, SentPackets
 from pyssh_cli.protocol.rekeying import KeyAge
 from pyssh_cli.protocol.version import VersionExchange
 from pyssh_cli.wire import Reader, string, uint32
@@ -57,9 +47,6 @@ MAX_HELD = 2 * 1024 * 1024
 
 HELD_OVERHEAD = 64
 """Bytes that holding a payload takes beside its own."""
-
-MAX_OUTGOING = 32 * 1024 * 1024
-"""Bytes waiting to be sent; what we send by ourselves stays far below, so more are answers nobody fetches."""
 
 MAX_PING = 32 * 1024
 """Bytes of data in a transport ping that is answered."""
@@ -138,27 +125,32 @@ class Transport:
         self.extensions: dict[str, bytes] = {}
         """What EXT_INFO has told so far."""
         self.strict = False
-        self.outgoing = SendBuffer()
-        self._incoming = ReceiveBuffer(READ_SIZE)
+        self._sent = SentPackets()
+        self._received = ReceivedPackets(READ_SIZE)
+        self.outgoing = self._sent.buffer
         self._version_exchange: VersionExchange | None = VersionExchange()
         self.state = State.VERSION
         self._kex: KeyExchange | None = None
         self._held: list[bytes] = []
         self._held_size = 0
-        self._sealer: Sealer = PlainSealer()
-        self._opener: Opener = PlainOpener()
-        self._send_sequence = 0
-        self._receive_sequence = 0
-        self._compressor: Compressor | None = None
-        self._decompressor: Decompressor | None = None
         self._authenticated = False
-        self.bytes_sent = 0
-        """On the wire, packets only; likewise bytes_received."""
-        self.bytes_received = 0
-        self._packets = 0
         self._key_age = KeyAge()
         self._server_takes_ext_info = False
         self._ext_infos = 0
+
+    @property
+    def bytes_sent(self) -> int:
+        """On the wire, packets only."""
+        return self._sent.bytes_sent
+
+    @property
+    def bytes_received(self) -> int:
+        """On the wire, packets only."""
+        return self._received.bytes_received
+
+    @property
+    def _packets(self) -> int:
+        return self._sent.packets + self._received.packets
 
     # The way out ------------------------------------------------------------------------------------------------
 
@@ -175,35 +167,13 @@ class Transport:
     def send(self, *parts: bytes | memoryview) -> None:
         """Send one payload, given in parts. Held back while a key exchange runs."""
         if self.can_send:
-            self._seal(parts)
+            self._sent.send(parts)
             return
         payload = b"".join(parts)
         self._held_size += len(payload) + HELD_OVERHEAD
         if self._held_size > MAX_HELD:
             raise ProtocolError("The server does not finish a key exchange while much waits to be sent")
         self._held.append(payload)
-
-    def _seal(self, parts: tuple[bytes | memoryview, ...]) -> None:
-        if self._compressor:
-            parts = (self._compressor.compress(b"".join(parts)),)
-        length = sum(map(len, parts))
-        outgoing = self.outgoing
-        if len(outgoing) > MAX_OUTGOING:
-            raise ProtocolError("The server asks for answers without end and does not fetch them")
-        buffer = outgoing.reserve(length + MAX_OVERHEAD)
-        start = outgoing.end
-        position = start + HEADER
-        for part in parts:
-            buffer[position : position + len(part)] = part
-            position += len(part)
-        self._seal_in_place(buffer, start, length)
-
-    def _seal_in_place(self, buffer: memoryview, start: int, length: int) -> None:
-        end = self._sealer.seal(buffer, start, length, self._send_sequence)
-        self.outgoing.end = end
-        self.bytes_sent += end - start
-        self._send_sequence = (self._send_sequence + 1) & 0xFFFFFFFF
-        self._packets += 1
 
     def send_read(self, prefix: bytes, size: int, count: int, read: Callable[[list[memoryview]], int]) -> int:
         """Send what `read` reads, without a copy: it fills memory in which the packets are then sealed.
@@ -214,27 +184,7 @@ class Transport:
         """
         if not self.can_send:
             raise AssertionError("bulk data was sent while a key exchange runs")
-        head = len(prefix) + 4
-        if self._compressor:
-            memory = memoryview(bytearray(size))
-            done = read([memory])
-            if done:
-                self._seal((prefix, uint32(done), memory[:done]))
-            return done
-        stride = self._sealer.sealed_size(head + size)
-        outgoing = self.outgoing
-        buffer = outgoing.reserve(count * stride + MAX_OVERHEAD)
-        first = outgoing.end + HEADER + head
-        done = read([buffer[at : at + size] for at in range(first, first + count * stride, stride)])
-        left = done
-        while left > 0:
-            start = outgoing.end
-            length = min(left, size)
-            data = start + HEADER + head
-            buffer[start + HEADER : data] = prefix + length.to_bytes(4, "big")
-            self._seal_in_place(buffer, start, head + length)
-            left -= length
-        return done
+        return self._sent.send_read(prefix, size, count, read)
 
     def ping(self, data: bytes) -> bool:
         """Ask the server for a pong with the same data; False when it has not said that it answers."""
@@ -245,7 +195,7 @@ class Transport:
 
     def disconnect(self, reason: int, description: str) -> None:
         """Tell the server that this is the end, and why (RFC 4253 section 11.1)."""
-        self._seal(
+        self._sent.send(
             (
                 bytes((m.DISCONNECT,)),
                 uint32(reason),
@@ -285,7 +235,7 @@ class Transport:
 
     def _begin_kex(self) -> None:
         self._kex = KeyExchange(self._offer.proposal(first=not self.session_id))
-        self._seal((self._kex.client_kexinit,))
+        self._sent.send((self._kex.client_kexinit,))
         self._debug(DEBUG1, "SSH2_MSG_KEXINIT sent")
 
     def _on_kexinit(self, payload: memoryview) -> None:
@@ -301,11 +251,11 @@ class Transport:
             self._server_takes_ext_info = EXT_INFO_SERVER in server.kex
             if self.strict:
                 self._debug(DEBUG3, "will use strict KEX ordering")
-                if self._receive_sequence != 1:
+                if self._received.packets != 1:
                     raise ProtocolError("Strict key exchange broken: KEXINIT was not the server's first packet")
         first_message = kex.begin(payload, server)
         tell_agreement(kex.agreed, self._debug)
-        self._seal((first_message,))
+        self._sent.send((first_message,))
         self.state = State.REPLY
         self._debug(DEBUG1, "expecting the server's key exchange reply")
 
@@ -314,7 +264,7 @@ class Transport:
         assert kex is not None
         answer = kex.receive(payload, self.client_version, self.server_version)
         if isinstance(answer, bytes):
-            self._seal((answer,))
+            self._sent.send((answer,))
         if kex.result is None:
             return None
         self.state = State.JUDGING
@@ -332,34 +282,30 @@ class Transport:
             assert kex.result is not None
             self.host_key = kex.result.host_key
             self.host_signature = kex.result.signature
-        self._seal((bytes((m.NEWKEYS,)),))
+        self._sent.send((bytes((m.NEWKEYS,)),))
         self._debug(DEBUG1, "SSH2_MSG_NEWKEYS sent")
-        self._sealer = kex.sealer(self.session_id)
+        self._sent.take_keys(kex.sealer(self.session_id), self.strict)
         self.agreement_we_send_by = kex.agreed
-        if self.strict:
-            self._send_sequence = 0
         self._key_age.sends_anew(self.bytes_sent, self._packets)
         if self._server_takes_ext_info and self.agreement is None:
             # An empty value says that a second EXT_INFO may come during user authentication.
             extension = string(b"ext-info-in-auth@openssh.com") + string(b"0")
-            self._seal((bytes((m.EXT_INFO,)), uint32(1), extension))
+            self._sent.send((bytes((m.EXT_INFO,)), uint32(1), extension))
         self.state = State.NEWKEYS
         if self._authenticated:
-            self._compressor = _compressor(kex.agreed.compression_c2s)
+            self._sent.compress(kex.agreed.compression_c2s)
         held, self._held, self._held_size = self._held, [], 0
         for payload in held:
-            self._seal((payload,))
+            self._sent.send((payload,))
 
     def _on_newkeys(self) -> KeysTaken:
         kex = self._kex
         assert kex is not None
         agreement = kex.agreed
-        self._opener = kex.opener(self.session_id)
-        if self.strict:
-            self._receive_sequence = 0
+        self._received.take_keys(kex.opener(self.session_id), self.strict)
         self._key_age.receives_anew(self.bytes_received, kex.byte_limit())
         if self._authenticated:
-            self._decompressor = _decompressor(agreement.compression_s2c)
+            self._received.decompress(agreement.compression_s2c)
         first = self.agreement is None
         self.agreement = agreement
         self._kex = None
@@ -371,8 +317,8 @@ class Transport:
         """User authentication succeeded: delayed compression starts now (zlib@openssh.com)."""
         self._authenticated = True
         assert self.agreement is not None
-        self._compressor = _compressor(self.agreement.compression_c2s)
-        self._decompressor = _decompressor(self.agreement.compression_s2c)
+        self._sent.compress(self.agreement.compression_c2s)
+        self._received.decompress(self.agreement.compression_s2c)
 
     @property
     def lines_before_version(self) -> list[bytes]:
@@ -380,18 +326,18 @@ class Transport:
         without its end."""
         if self._version_exchange is None:
             return []
-        incoming = self._incoming
+        incoming = self._received.buffer
         return [*self._version_exchange.lines_before, bytes(incoming.view[incoming.start : incoming.end])]
 
     # The way in -------------------------------------------------------------------------------------------------
 
     def receive_room(self) -> memoryview:
         """Where to put what the socket delivers. Payloads handed out before are stale after this call."""
-        return self._incoming.room()
+        return self._received.buffer.room()
 
     def received(self, count: int) -> None:
         """`count` bytes were put there."""
-        self._incoming.end += count
+        self._received.buffer.end += count
 
     def next_event(self) -> memoryview | Event | None:
         """What the bytes received so far come to, one thing at a time; None when more are needed.
@@ -399,25 +345,16 @@ class Transport:
         A memoryview is a payload for the layers above (message number 50 and up, or SERVICE_ACCEPT). Raises
         ProtocolError for what SSH-2 does not allow, PeerDisconnected when the peer ended the connection.
         """
-        incoming = self._incoming
         while self.state is not State.JUDGING:
             if self.state is State.VERSION:
                 if not self._on_version():
                     return None
                 continue
-            buffer = incoming.view
-            start, end = incoming.start, incoming.end
-            size = self._opener.packet_size(buffer, start, end, self._receive_sequence)
-            if not size or size > end - start:
+            payload = self._received.next()
+            if payload is None:
                 return None
-            payload = self._opener.open(buffer, start, size, self._receive_sequence)
-            incoming.start = start + size
-            self.bytes_received += size
-            self._packets += 1
-            self._receive_sequence = (self._receive_sequence + 1) & 0xFFFFFFFF
-            if self._decompressor:
-                payload = self._decompressor.decompress(payload)
-            if payload[0] >= m.USERAUTH_REQUEST and self.state is State.OPEN and payload[0] < m.PING:
+            number = payload[0]
+            if m.USERAUTH_REQUEST <= number < m.PING and self.state is State.OPEN:
                 return payload
             event = self._on_transport_message(payload)
             if event is not None:
@@ -427,7 +364,7 @@ class Transport:
     def _on_version(self) -> bool:
         exchange = self._version_exchange
         assert exchange is not None
-        incoming = self._incoming
+        incoming = self._received.buffer
         used, version = exchange.take(incoming.view[incoming.start : incoming.end])
         incoming.start += used
         if version is None:
@@ -500,7 +437,7 @@ class Transport:
 
     def unimplemented(self) -> None:
         """Answer the packet that `next_event` gave last with SSH_MSG_UNIMPLEMENTED (RFC 4253 section 11.4)."""
-        self.send(bytes((m.UNIMPLEMENTED,)), uint32((self._receive_sequence - 1) & 0xFFFFFFFF))
+        self.send(bytes((m.UNIMPLEMENTED,)), uint32(self._received.last))
 
     def _on_ext_info(self, payload: memoryview) -> ExtensionInfo:
         reader = Reader(payload, 1)
@@ -515,15 +452,6 @@ class Transport:
             self._debug(DEBUG1, f"server extension {printable(name)}={printable(value)}")
         self.extensions |= extensions
         return ExtensionInfo(extensions)
-
-
-def _compressor(method: str) -> Compressor | None:
-    """A fresh one: compression begins anew with each set of keys (RFC 4253 section 6.2)."""
-    return Compressor() if COMPRESSIONS[method] else None
-
-
-def _decompressor(method: str) -> Decompressor | None:
-    return Decompressor() if COMPRESSIONS[method] else None
 
 
 _ALWAYS = frozenset({m.DISCONNECT, m.IGNORE, m.UNIMPLEMENTED, m.DEBUG})

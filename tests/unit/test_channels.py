@@ -8,6 +8,7 @@ import pytest
 
 from pyssh_cli.errors import ProtocolError
 from pyssh_cli.protocol import channels as ch
+from pyssh_cli.protocol.windows import UNHELD_RATE
 from pyssh_cli.wire import boolean, string, text, uint32
 
 REMOTE = 42
@@ -194,7 +195,7 @@ def test_data() -> None:
     assert isinstance(event, ch.Data)
     assert event.stream != 0
     assert channel.bytes_received == 5 + 4 + 1 + 3
-    assert channel.local_window == ch.INITIAL_WINDOW - 13
+    assert channel.window.left == ch.INITIAL_WINDOW - 13
 
 
 def test_data_is_a_view() -> None:
@@ -214,7 +215,7 @@ def test_data_of_another_length(good: bytes) -> None:
     for length in range(1, len(good)):
         connection.refuse(good[:length])
     connection.refuse(good, b"x")
-    assert channel.local_window == ch.INITIAL_WINDOW
+    assert channel.window.left == ch.INITIAL_WINDOW
 
 
 @pytest.mark.parametrize("kind", ["data", "extended"])
@@ -227,7 +228,7 @@ def test_more_than_the_window(kind: str) -> None:
     bulk(connection, channel, ch.INITIAL_WINDOW - 10)
     connection.refuse(message(11), match="window")
     assert connection.receive(message(10)) is not None
-    assert channel.local_window == 0
+    assert channel.window.left == 0
     connection.refuse(message(1), match="window")
     assert connection.receive(message(0)) is None
 
@@ -273,11 +274,11 @@ def test_half_of_the_window_is_given_back() -> None:
     assert grants(connection) == []
     connection.channels.consumed(channel, 1, 1.0)
     assert grants(connection) == [half]
-    assert channel.local_window == half
+    assert channel.window.left == half
     connection.channels.consumed(channel, half, 2.0)
     assert grants(connection) == [half]
-    assert channel.local_window == ch.INITIAL_WINDOW
-    assert channel.unreturned == channel.held == 0
+    assert channel.window.left == ch.INITIAL_WINDOW
+    assert channel.window.unreturned == channel.window.held == 0
 
 
 def test_accounts_are_exact() -> None:
@@ -297,10 +298,10 @@ def test_accounts_are_exact() -> None:
             now += random.random() / 10
             connection.channels.consumed(channel, done, now)
             granted += sum(grants(connection))
-        assert channel.local_window == granted - received
-        assert channel.held == waiting
-        assert channel.local_window + channel.held + channel.unreturned == channel.window_size
-        assert ch.INITIAL_WINDOW <= channel.window_size <= ch.MAX_WINDOW
+        assert channel.window.left == granted - received
+        assert channel.window.held == waiting
+        assert channel.window.left + channel.window.held + channel.window.unreturned == channel.window.size
+        assert ch.INITIAL_WINDOW <= channel.window.size <= ch.MAX_WINDOW
     assert channel.bytes_received == received
     if granted > received:
         connection.refuse(data(0, bytes(granted - received + 1)), match="window")
@@ -315,8 +316,8 @@ def run(
     connection.channels.round_trip = known
     now, behind = 100.0, 0
     for _ in range(rounds * 16):
-        piece = channel.window_size // 16
-        if piece > channel.local_window:
+        piece = channel.window.size // 16
+        if piece > channel.window.left:
             break
         now += max(seconds_for_a_window, round_trip) / 16
         bulk(connection, channel, piece)
@@ -329,19 +330,59 @@ def run(
 
 def test_window_grows_when_it_holds_the_sender_back() -> None:
     channel = run(0.1, 0.1, known=0.1)
-    assert channel.window_size == ch.MAX_WINDOW
+    assert channel.window.size == ch.MAX_WINDOW
 
 
 def test_window_does_not_grow_when_the_sender_is_slow() -> None:
-    assert run(0.1, 1.0, known=0.1).window_size == ch.INITIAL_WINDOW
+    assert run(0.1, 1.0, known=0.1).window.size == ch.INITIAL_WINDOW
+
+
+def test_window_does_not_grow_when_the_path_is_what_takes_long() -> None:
+    assert run(0.1, 0.38, known=0.1).window.size == ch.MAX_WINDOW
+    assert run(0.1, 0.44, known=0.1).window.size == ch.INITIAL_WINDOW
+
+
+def test_window_does_not_grow_when_both_ends_do_all_they_can() -> None:
+    """As on loopback, where the answer that was measured came late."""
+    at_full_rate = ch.INITIAL_WINDOW / UNHELD_RATE
+    assert run(0.0001, at_full_rate * 0.9, known=0.01).window.size == ch.INITIAL_WINDOW
+    assert run(0.0001, at_full_rate * 1.2, known=0.01).window.size > ch.INITIAL_WINDOW
+
+
+def test_first_window_counts_from_its_grant() -> None:
+    """A whole one that comes in one burst, a round trip after it was granted, was held back."""
+    connection = Connection()
+    connection.channels.now = 5.0
+    channel = connection.opened()
+    connection.channels.round_trip = 0.1
+    for _ in range(2):
+        bulk(connection, channel, ch.INITIAL_WINDOW // 2)
+        connection.channels.consumed(channel, ch.INITIAL_WINDOW // 2, 5.1)
+    bulk(connection, channel, ch.INITIAL_WINDOW // 2)
+    connection.channels.consumed(channel, ch.INITIAL_WINDOW // 2, 5.2)
+    assert channel.window.size > ch.INITIAL_WINDOW
+
+
+def test_window_of_a_channel_that_is_gone_stays_as_it_is() -> None:
+    connection = Connection()
+    channel, other = connection.opened(), connection.opened()
+    connection.channels.round_trip = 10.0
+    bulk(connection, channel, ch.INITIAL_WINDOW)
+    connection.channels.consumed(channel, 1, 1.0)
+    connection.receive(bytes((97,)), uint32(channel.local_id))
+    connection.take()
+    connection.channels.consumed(channel, ch.INITIAL_WINDOW - 1, 2.0)
+    assert connection.take() == []
+    assert (channel.window.size, channel.window.held) == (ch.INITIAL_WINDOW, 0)
+    assert channel.window.all.total == other.window.size
 
 
 def test_window_does_not_grow_when_no_round_trip_is_known() -> None:
-    assert run(0.1, 0.1, known=0.0).window_size == ch.INITIAL_WINDOW
+    assert run(0.1, 0.1, known=0.0).window.size == ch.INITIAL_WINDOW
 
 
 def test_window_does_not_grow_when_the_reader_is_slow() -> None:
-    assert run(0.1, 0.1, known=0.1, lag=ch.INITIAL_WINDOW * 5 // 8).window_size == ch.INITIAL_WINDOW
+    assert run(0.1, 0.1, known=0.1, lag=ch.INITIAL_WINDOW * 5 // 8).window.size == ch.INITIAL_WINDOW
 
 
 def test_window_does_not_grow_at_once() -> None:
@@ -352,7 +393,7 @@ def test_window_does_not_grow_at_once() -> None:
     bulk(connection, channel, ch.INITIAL_WINDOW // 2)
     connection.channels.consumed(channel, ch.INITIAL_WINDOW // 2, 1.0)
     assert grants(connection) == [ch.INITIAL_WINDOW // 2]
-    assert channel.window_size == ch.INITIAL_WINDOW
+    assert channel.window.size == ch.INITIAL_WINDOW
 
 
 def test_growth_is_granted_and_bounded() -> None:
@@ -361,12 +402,12 @@ def test_growth_is_granted_and_bounded() -> None:
     connection.channels.round_trip = 10.0
     sizes, now = [], 1.0
     for _ in range(40):
-        count = channel.local_window // 2
+        count = channel.window.left // 2
         bulk(connection, channel, count)
         now += 0.01
         connection.channels.consumed(channel, count, now)
-        sizes.append(channel.window_size)
-        assert channel.local_window + channel.unreturned == channel.window_size
+        sizes.append(channel.window.size)
+        assert channel.window.left + channel.window.unreturned == channel.window.size
     assert sizes == sorted(sizes)
     assert sorted(set(sizes)) == [ch.INITIAL_WINDOW, 4 * ch.INITIAL_WINDOW, ch.MAX_WINDOW]
 
@@ -385,10 +426,10 @@ def test_small_window_grows_to_its_own_limit() -> None:
     connection.channels.round_trip = 10.0
     sizes = []
     for now in range(1, 40):
-        count = channel.local_window // 2
+        count = channel.window.left // 2
         bulk(connection, channel, count)
         connection.channels.consumed(channel, count, now / 100)
-        sizes.append(channel.window_size)
+        sizes.append(channel.window.size)
     assert sorted(set(sizes)) == [1000, 4000, 5000]
 
 
@@ -397,20 +438,20 @@ def test_small_window_narrows_again_when_the_reader_falls_behind() -> None:
     channel = small(connection)
     connection.channels.round_trip = 10.0
     now = 1.0
-    while channel.window_size < 5000:
-        count = channel.local_window // 2
+    while channel.window.size < 5000:
+        count = channel.window.left // 2
         bulk(connection, channel, count)
         now += 0.01
         connection.channels.consumed(channel, count, now)
     connection.channels.round_trip = 0.0001
     for _ in range(200):
-        bulk(connection, channel, channel.local_window)
+        bulk(connection, channel, channel.window.left)
         now += 1.0
-        connection.channels.consumed(channel, min(100, channel.held), now)
-        assert channel.local_window + channel.held + channel.unreturned == channel.window_size
-        assert channel.local_window + channel.held <= 5000
-    assert channel.window_size == 1000
-    assert channel.local_window + channel.held <= 1000
+        connection.channels.consumed(channel, min(100, channel.window.held), now)
+        assert channel.window.left + channel.window.held + channel.window.unreturned == channel.window.size
+        assert channel.window.left + channel.window.held <= 5000
+    assert channel.window.size == 1000
+    assert channel.window.left + channel.window.held <= 1000
 
 
 def test_times_of_use_are_those_of_the_owner() -> None:
@@ -667,5 +708,5 @@ def test_any_bytes_give_a_protocol_error_or_an_event() -> None:
                 connection.receive(bytes(payload[: random.randint(1, len(payload))]))
             except ProtocolError:
                 pass
-            assert channel.local_window + channel.held == ch.INITIAL_WINDOW
+            assert channel.window.left + channel.window.held == ch.INITIAL_WINDOW
             assert 0 <= channel.remote_window < 2**32

@@ -306,6 +306,6 @@ def test_start_up_stays_lean(tmp_path: Path) -> None:
     assert "pyssh_cli.config.resolve" in loaded
     heavy = {
         "cryptography", "prompt_toolkit", "asyncio", "logging", "subprocess", "pathlib", "glob", "shutil",
-        "socket", "ssl", "hashlib", "traceback", "pyssh_cli.client.run",
+        "socket", "ssl", "hashlib", "traceback", "pyssh_cli.client.run", "locale", "difflib",
     }  # fmt: skip
     assert not loaded & heavy

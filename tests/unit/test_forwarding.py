@@ -9,6 +9,7 @@ from pyssh_cli.client.forwarding.remote import permitted
 from pyssh_cli.client.owners import Owners
 from pyssh_cli.errors import ProtocolError
 from pyssh_cli.protocol import channels as ch
+from pyssh_cli.protocol.windows import MIN_WINDOW
 from pyssh_cli.wire import string, text, uint32
 
 
@@ -117,17 +118,17 @@ def test_the_first_windows_of_many_channels_are_bounded_together() -> None:
         windows.append(channels.first_window())
         channels.open("direct-tcpip", b"", windows[-1])
     assert windows[0] == ch.INITIAL_WINDOW
-    assert windows[-1] == ch.MIN_WINDOW
+    assert windows[-1] == MIN_WINDOW
     assert sum(windows) < 160 * 1024 * 1024
 
 
 def test_a_small_window_opens_again_before_it_is_used_up() -> None:
     sent: list[bytes] = []
     channels = ch.Channels(lambda *parts: sent.append(b"".join(parts)))
-    channel = channels.open("direct-tcpip", b"", ch.MIN_WINDOW)
+    channel = channels.open("direct-tcpip", b"", MIN_WINDOW)
     channels.receive(memoryview(bytes((91,)) + uint32(0) + uint32(3) + uint32(1000) + uint32(1000)))
     sent.clear()
-    half = ch.MIN_WINDOW // 2
+    half = MIN_WINDOW // 2
     channels.receive(memoryview(bytes((94,)) + uint32(0) + string(bytes(half))))
     channels.consumed(channel, half, 1.0)
     assert sent == [bytes((93,)) + uint32(3) + uint32(half)]

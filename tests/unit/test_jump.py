@@ -116,10 +116,10 @@ def test_what_is_not_taken_is_kept_as_a_copy_and_not_granted_again() -> None:
     channel.on_channel_event(event)
     channel.batch_done()
     payload[:] = bytes(len(payload))  # the buffer is used again
-    assert event.channel.held == 5
+    assert event.channel.window.held == 5
     room = memoryview(bytearray(3))
     assert (channel.recv_into(room), bytes(room)) == (3, b"hel")
-    assert event.channel.held == 2
+    assert event.channel.window.held == 2
     assert (channel.recv_into(room), bytes(room[:2])) == (2, b"lo")
     with pytest.raises(BlockingIOError):
         channel.recv_into(room)

@@ -394,10 +394,10 @@ def test_rekey_by_what_the_cipher_allows(cipher: str, limit: int, asked: int) ->
     link.start()
     link.transport.authenticated()
     link.peer.authenticated()
-    link.transport.bytes_received += limit - 1000
+    link.transport._received.bytes_received += limit - 1000
     link.transport.rekey_if_due(1.0)
     assert not begun(link)
-    link.transport.bytes_received += 1000
+    link.transport._received.bytes_received += 1000
     link.transport.rekey_if_due(1.0)
     assert begun(link)
 
