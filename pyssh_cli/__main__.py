@@ -40,7 +40,8 @@ def _keep_to_ourselves() -> None:
         try:
             if fd > 2 and os.get_inheritable(fd):  # what Python opens is not (PEP 446)
                 os.set_inheritable(fd, False)
-                pyssh_cli.INHERITED.append(fd)
+                if not any(word.endswith(f"/fd/{fd}") for word in sys.argv):  # Reconnect reads it again
+                    pyssh_cli.INHERITED.append(fd)
         except OSError:  # it was the directory's
             pass
 

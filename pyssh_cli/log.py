@@ -293,6 +293,10 @@ class Log:
         """Something the person should know, shown unless -q."""
         self.say(INFO, message)
 
+    def quote(self, message: str) -> None:
+        """What a server says to the person: shown as `info` is, and never taken for words of ours."""
+        self.say(INFO, message)
+
     def verbose(self, message: str) -> None:
         """Shown with -v and LogLevel VERBOSE."""
         self.say(VERBOSE, message)

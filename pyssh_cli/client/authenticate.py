@@ -186,7 +186,7 @@ class Authenticator:
     def _show(self, message: str) -> None:
         """The banner, to stderr, unless -q (RFC 4252 section 5.4)."""
         if message:
-            self._log.say(INFO, printable(message.rstrip("\n").replace("\r", ""), newlines=True))
+            self._log.quote(printable(message.rstrip("\n").replace("\r", ""), newlines=True))
 
     def _tell_success(self) -> None:
         address = _numeric_peer(self._socket)

@@ -222,10 +222,11 @@ class FileCandidate(Candidate):
             line = f"Skipping key {self.name}: Invalid key length (see RequiredRSASize)"
             raise UnfitKey(line, "too short")
         if key.security_key and not self._options.security_key_provider:
-            raise KeyFileError(
+            line = (
                 f'key "{self.name}" is an authenticator-hosted key, but no provider specified'
                 " (see SecurityKeyProvider)"
             )
+            raise UnfitKey(line, "no provider")
         return key
 
     def _unlocked(self, content: bytes) -> PrivateKey:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyssh_cli.client.candidates import Candidate
+from pyssh_cli.client.candidates import Candidate, UnfitKey
 from pyssh_cli.client.identities import Identities, choose_algorithm
 from pyssh_cli.client.outcomes import REFUSED, Attempts, Kind, Outcome
 from pyssh_cli.config.options import Options
@@ -249,5 +249,7 @@ class KeyProofs:
         why, kind = otherwise, "unusable"
         if isinstance(error, KeyFileDenied):
             why, kind = "it may not be read", "unreadable"
+        elif isinstance(error, UnfitKey):
+            kind = error.kind
         self._begin(key)
         self._attempts.end(Outcome(f"{what}: {why}", kind))

@@ -183,7 +183,13 @@ class Refusal:
             otherwise = "go without BatchMode" if o.batch_mode else "run it on a terminal"
             return f"open the key once with ssh-add, so that an agent has it, or {otherwise}"
         otherwise = "name a private key by -i or IdentityFile, or make one with ssh-keygen"
-        return cure(self._skipped, sure=False) or otherwise
+        unfit = [
+            Skipped(each.what, outcome)
+            for each, outcomes in self._tried.items()
+            for outcome in outcomes
+            if each.method == "publickey"
+        ]
+        return cure([*unfit, *self._skipped], sure=False) or otherwise
 
     def _right_key(self) -> str:
         return (

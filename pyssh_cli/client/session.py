@@ -401,9 +401,9 @@ class Session:
 
     def close(self) -> None:
         """Leave the terminal and our descriptors as they were found."""
+        self.raw.leave()  # first: nothing below may keep it from that
         if self._input:
             self._input.close()
-        self.raw.leave()
         for output in self._outputs.values():
             output.close()
         if self._recording:

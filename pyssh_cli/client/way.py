@@ -64,15 +64,23 @@ class HopLog(Log):
 
     def say(self, rank: int, message: str) -> None:
         """Say it if the hop's level lets it through."""
+        told = rank < DEBUG1 and (message.startswith("@") or any(_is_named(one, message) for one in self.names))
         if rank <= self.level:
             held, self._log.level = self._log.level, self.level
-            self._log.say(rank, self._at_hop(rank, message))
+            self._log.say(rank, message if told else self._at_hop(message))
             self._log.level = held
 
-    def _at_hop(self, rank: int, message: str) -> str:
-        first, newline, rest = message.partition("\n")
-        told = rank < DEBUG1 and (first.startswith("@") or any(_is_named(one, message) for one in self.names))
-        return message if told else f"{first} (at {self._name}){newline}{rest}"
+    def quote(self, message: str) -> None:
+        """What the hop's server says is always marked: it may name whom it likes."""
+        if self.level >= INFO:
+            held, self._log.level = self._log.level, self.level
+            self._log.quote(self._at_hop(message))
+            self._log.level = held
+
+    def _at_hop(self, message: str) -> str:
+        blank = len(message) - len(message.lstrip("\n"))
+        first, newline, rest = message[blank:].partition("\n")
+        return f"{message[:blank]}{first} (at {self._name}){newline}{rest}"
 
     # There is one terminal, and whether a person is told of waiting there is the destination's.
 

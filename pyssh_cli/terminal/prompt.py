@@ -64,12 +64,19 @@ def read_answer(fd: int, prompt: bytes, *, echo: bool, fresh: bool) -> bytes | N
     only, as signals are.
     """
     while True:
+        await_foreground(fd)  # where signals still end us
+        answer, failure = None, None
         with _HeldSignals() as held:
-            answer = _ask_once(fd, prompt, echo, fresh, held)
+            try:
+                answer = _ask_once(fd, prompt, echo, fresh, held)
+            except (termios.error, OSError) as error:  # SIGHUP comes with the end of a terminal
+                failure = error
         for number in held.caught:
             signal.raise_signal(number)
         if signal.SIGINT in held.caught:  # whoever handles it otherwise was called just now
             raise KeyboardInterrupt
+        if failure:
+            raise failure
         if any(number in _ENDING for number in held.caught):
             return None
         if not held.caught or answer is not None:
@@ -77,7 +84,6 @@ def read_answer(fd: int, prompt: bytes, *, echo: bool, fresh: bool) -> bytes | N
 
 
 def _ask_once(fd: int, prompt: bytes, echo: bool, fresh: bool, held: _HeldSignals) -> bytes | None:
-    await_foreground(fd)
     found = termios.tcgetattr(fd)
     ours = _question_attributes(found, echo)
     try:

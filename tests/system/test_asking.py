@@ -350,6 +350,34 @@ def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
+ENDED_JOB = """
+import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+job = os.fork()
+if not job:
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execvp(sys.argv[1], sys.argv[1:])
+assert os.WIFSTOPPED(os.waitpid(job, os.WUNTRACED)[1])
+os.killpg(job, signal.SIGTERM)
+os.killpg(job, signal.SIGCONT)
+status = os.waitpid(job, os.WUNTRACED)[1]
+os.killpg(job, signal.SIGKILL) if os.WIFSTOPPED(status) else None
+os._exit(os.WTERMSIG(status) if os.WIFSIGNALED(status) else 100)
+"""
+"""A shell that starts a program in the background and ends it (kill %1) when it has stopped there."""
+
+
+def test_a_question_in_the_background_can_be_ended(
+    client: Client, password_server: Server, terminal: OpenTerminal
+) -> None:
+    client.aim(password_server, "PreferredAuthentications password,keyboard-interactive", keys=[])
+    shown = terminal("box", "true", argv=[sys.executable, "-c", ENDED_JOB, *client.argv])
+    before = shown.modes()
+    assert shown.wait() == signal.SIGTERM
+    assert shown.modes() == before
+
+
 @pytest.mark.parametrize("answer", [b"x" * 1000, "Ünicöde €\U0001f511".encode(), b"  ", b"a\x16\x03b", b"\t"])
 def test_answers_of_all_sorts_arrive_as_typed(
     client: Client, scripted: StartScripted, terminal: OpenTerminal, answer: bytes

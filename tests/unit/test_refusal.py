@@ -126,6 +126,8 @@ def test_many_keys_are_counted(options: Options) -> None:
         ({"skipped": skip("no PKCS#11 library")}, "correct PKCS11Provider"),
         ({"skipped": skip("no PKCS#11 package")}, "python-pkcs11"),
         ({"tried": {KEY: of("unusable")}}, "ssh-add"),
+        ({"tried": {KEY: of("too short")}}, "take a longer RSA key"),
+        ({"tried": {KEY: of("no provider")}}, "set SecurityKeyProvider"),
         (
             {"offered": ("keyboard-interactive",), "tried": {INTERACTIVE: of("refused", "refused: account")}},
             "the answer seems right, but the account may be expired or locked",

@@ -113,6 +113,25 @@ def test_a_hop_tells_by_the_log_of_the_destination() -> None:
     assert log.told == ["it"]
 
 
+@pytest.mark.parametrize(
+    ("quoted", "shown"),
+    [
+        ("hello\nyou", "hello (at gate)\nyou"),
+        ("\n\nhello\nyou", "\n\nhello (at gate)\nyou"),
+        ("@ of box", "@ of box (at gate)"),
+        ("welcome to gate", "welcome to gate (at gate)"),
+    ],
+)
+def test_what_a_hop_s_server_says_is_marked_whatever_it_is(
+    quoted: str, shown: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hop = HopLog(Log(), lg.INFO, "gate")
+    hop.quote(quoted)
+    assert capfd.readouterr().err == f"{shown}\n"
+    hop.info("gate is ours to name")
+    assert capfd.readouterr().err == "gate is ours to name\n"
+
+
 def test_the_line_is_cut_and_goes_from_a_narrower_window_as_well(
     written: list[str], time: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
