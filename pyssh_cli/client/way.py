@@ -64,10 +64,11 @@ class HopLog(Log):
 
     def say(self, rank: int, message: str) -> None:
         """Say it if the hop's level lets it through."""
-        told = rank < DEBUG1 and (message.startswith("@") or any(_is_named(one, message) for one in self.names))
         if rank <= self.level:
+            if rank >= DEBUG1 or not (message.startswith("@") or self._names_itself(message)):
+                message = self._at_hop(message)
             held, self._log.level = self._log.level, self.level
-            self._log.say(rank, message if told else self._at_hop(message))
+            self._log.say(rank, message)
             self._log.level = held
 
     def quote(self, message: str) -> None:
@@ -76,6 +77,9 @@ class HopLog(Log):
             held, self._log.level = self._log.level, self.level
             self._log.quote(self._at_hop(message))
             self._log.level = held
+
+    def _names_itself(self, message: str) -> bool:
+        return any(_is_named(one, message) for one in self.names)
 
     def _at_hop(self, message: str) -> str:
         blank = len(message) - len(message.lstrip("\n"))
